@@ -1,0 +1,3 @@
+module example/wordcount
+
+go 1.22

@@ -1,0 +1,76 @@
+//! `wharf runs`.
+
+use wharf_model::{Fault, Record};
+
+use crate::args;
+use crate::report::{duration, out};
+use crate::surroundings;
+
+pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
+    let store = surroundings::existing_store(args.store.as_deref())?;
+    let records = surroundings::runtime()?.block_on(async {
+        let ids = store.runs().await?;
+        let mut records = Vec::new();
+        for id in ids.iter().take(args.limit) {
+            // One record that cannot be read must not hide the others.
+            match store.run(id).await {
+                Ok(record) => records.push(record),
+                Err(fault) => tracing::warn!(%fault),
+            }
+        }
+        Ok::<_, Fault>(records)
+    })?;
+    match args.json {
+        true => {
+            for record in &records {
+                out(&(serde_json::to_string(record).map_err(Fault::internal)? + "\n"));
+            }
+        }
+        false => out(&table(&records)),
+    }
+    Ok(())
+}
+
+fn table(records: &[Record]) -> String {
+    if records.is_empty() {
+        return "no runs yet\n".to_owned();
+    }
+    let header = ["RUN", "STARTED", "STEP", "TOOK", "OUTCOME"].map(str::to_owned);
+    let rows: Vec<_> = std::iter::once(header)
+        .chain(records.iter().map(row))
+        .collect();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..5).map(width).collect();
+    let line = |row: &[String; 5]| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(record: &Record) -> [String; 5] {
+    let timings = &record.timings;
+    let micros = timings.prepare_us + timings.stage_us + timings.invoke_us + timings.publish_us;
+    let id = record.id.as_str();
+    // The end of an id tells runs apart; the beginning is the time.
+    let short = id
+        .char_indices()
+        .rev()
+        .nth(11)
+        .map_or(id, |(at, _)| &id[at..]);
+    [
+        short.to_owned(),
+        timings.started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        record.step.reference.clone(),
+        duration(micros),
+        record.outcome.word(),
+    ]
+}

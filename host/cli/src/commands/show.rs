@@ -1,0 +1,189 @@
+//! `wharf show`.
+
+use wharf_model::event::Event;
+use wharf_model::record::Artifact;
+use wharf_model::{Fault, Outcome, Record};
+
+use crate::args;
+use crate::report::{bytes, duration, events, out};
+use crate::surroundings;
+
+pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
+    let store = surroundings::existing_store(args.store.as_deref())?;
+    let (record, events) = surroundings::runtime()?.block_on(async {
+        let id = store.find_run(&args.run).await?;
+        let record = store.run(&id).await?;
+        let events = if args.logs {
+            store.events(&id).await?
+        } else {
+            Vec::new()
+        };
+        Ok::<_, Fault>((record, events))
+    })?;
+    match args.json {
+        true => out(&as_json(&record, &events)?),
+        false => out(&as_text(&record, &events)),
+    }
+    Ok(())
+}
+
+fn as_json(record: &Record, events: &[Event]) -> Result<String, Fault> {
+    let mut text = serde_json::to_string(record).map_err(Fault::internal)? + "\n";
+    for event in events {
+        text += &(serde_json::to_string(event).map_err(Fault::internal)? + "\n");
+    }
+    Ok(text)
+}
+
+fn as_text(record: &Record, logged: &[Event]) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let mut lines = value.lines();
+        text.push_str(&format!("{name:12} {}\n", lines.next().unwrap_or_default()));
+        lines.for_each(|line| text.push_str(&format!("{:12} {line}\n", "")));
+    };
+    line("run", record.id.as_str());
+    line("outcome", &record.outcome.to_string());
+    if let Outcome::Trapped { backtrace, .. } = &record.outcome {
+        backtrace
+            .iter()
+            .for_each(|frame| line("", &format!("  in {frame}")));
+    }
+    if let Outcome::Succeeded { results } = &record.outcome
+        && !results.is_null()
+    {
+        line("results", &format!("{results:#}"));
+    }
+    line("step", &record.step.reference);
+    line(
+        "digest",
+        &format!("{} ({})", record.step.digest, bytes(record.step.size)),
+    );
+    if let Some(signature) = &record.step.signature {
+        line("signature", signature);
+    }
+    record
+        .parameters
+        .iter()
+        .for_each(|(name, value)| line("parameter", &format!("{name} = {value}")));
+    if !record.arguments.is_empty() {
+        line("arguments", &record.arguments.join(" "));
+    }
+    record
+        .inputs
+        .iter()
+        .for_each(|artifact| line("input", &artifact_line(artifact)));
+    record
+        .outputs
+        .iter()
+        .for_each(|artifact| line("output", &artifact_line(artifact)));
+    let grants: Vec<_> = record.grants.iter().map(ToString::to_string).collect();
+    line(
+        "granted",
+        if grants.is_empty() {
+            "nothing".to_owned()
+        } else {
+            grants.join(", ")
+        }
+        .as_str(),
+    );
+    line("logical time", &record.logical_time.to_string());
+    if let Some(partition) = &record.partition {
+        line("partition", partition);
+    }
+    if let Some(seed) = record.seed {
+        line("seed", &seed.to_string());
+    }
+    if let Some(key) = record.key {
+        line(
+            "key",
+            &format!(
+                "{key}{}",
+                if record.deterministic {
+                    ""
+                } else {
+                    " (not deterministic)"
+                }
+            ),
+        );
+    }
+    line("limits", &limits_line(record));
+    line("used", &used_line(record));
+    line("took", &took_line(record));
+    let host = &record.host;
+    line(
+        "host",
+        &format!(
+            "wharf {} (wasmtime {}) on {}",
+            host.version, host.wasmtime, host.platform
+        ),
+    );
+    logged
+        .iter()
+        .filter_map(events::line)
+        .for_each(|event| line("log", &event));
+    text
+}
+
+fn artifact_line(artifact: &Artifact) -> String {
+    let digest = artifact
+        .digest
+        .map_or_else(|| "not hashed".to_owned(), |digest| digest.to_string());
+    let files = artifact
+        .files
+        .map(|files| format!(" in {files} files"))
+        .unwrap_or_default();
+    let media_type = artifact
+        .media_type
+        .as_ref()
+        .map(|ty| format!(" {ty}"))
+        .unwrap_or_default();
+    let size = bytes(artifact.size);
+    format!(
+        "{} = {}\n{size}{files}{media_type} {digest}",
+        artifact.name, artifact.path
+    )
+}
+
+fn limits_line(record: &Record) -> String {
+    let limits = &record.limits;
+    let fuel = limits
+        .fuel
+        .map(|fuel| format!(", {fuel} fuel"))
+        .unwrap_or_default();
+    format!(
+        "{} memory, {} time{fuel}, {} output, {} log, {} handles",
+        limits.memory, limits.time, limits.output, limits.log, limits.handles
+    )
+}
+
+fn used_line(record: &Record) -> String {
+    let usage = &record.usage;
+    let fuel = usage
+        .fuel
+        .map(|fuel| format!(", {fuel} fuel"))
+        .unwrap_or_default();
+    let (memory, output, log) = (
+        bytes(usage.memory_bytes),
+        bytes(usage.output_bytes),
+        bytes(usage.log_bytes),
+    );
+    format!("{memory} memory{fuel}, {output} output, {log} log")
+}
+
+fn took_line(record: &Record) -> String {
+    let timings = &record.timings;
+    let compiled = if timings.compiled_before {
+        "load"
+    } else {
+        "compile"
+    };
+    format!(
+        "{} to {compiled}, {} to stage, {} to run, {} to publish; started {}",
+        duration(timings.prepare_us),
+        duration(timings.stage_us),
+        duration(timings.invoke_us),
+        duration(timings.publish_us),
+        timings.started.strftime("%Y-%m-%d %H:%M:%S UTC"),
+    )
+}

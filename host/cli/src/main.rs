@@ -1,0 +1,86 @@
+//! The `wharf` command: arguments in, a report and an exit code out.
+//!
+//! Everything that knows the outside world (arguments, environment, clock,
+//! terminal, signals) is in this package; the rest of Wharf is given what it
+//! needs.
+
+mod args;
+mod commands;
+mod ending;
+mod report;
+mod surroundings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind as ClapKind;
+use wharf_model::{ErrorKind, Fault};
+
+use args::Cli;
+use ending::Ending;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    // Not parsed by clap: it is no command for people, and starts often.
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == surroundings::COMPILE_COMMAND)
+    {
+        return compile_child(&arguments[2..]);
+    }
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            return refuse(
+                &error,
+                arguments.iter().any(|argument| argument == "--json"),
+            );
+        }
+    };
+    let json = cli.json();
+    surroundings::trace_to_stderr();
+    let ending = commands::run(cli);
+    report::errors::report(&ending, json);
+    ending.exit_code()
+}
+
+/// Help and versions are no errors; everything else is a wrong command line.
+fn refuse(error: &clap::Error, json: bool) -> ExitCode {
+    let wrong = !matches!(
+        error.kind(),
+        ClapKind::DisplayHelp | ClapKind::DisplayVersion
+    );
+    if !(wrong && json) {
+        // A closed pipe is nothing to report to.
+        let _ = error.print();
+        return ExitCode::from(if wrong {
+            wharf_model::exit::ExitCode::Usage as u8
+        } else {
+            0
+        });
+    }
+    let text = error.to_string();
+    let message = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ");
+    let ending = Ending::from(Fault::new(ErrorKind::CommandLine, message).hint("see --help"));
+    report::errors::report(&ending, json);
+    ending.exit_code()
+}
+
+/// The compiling process; see `wharf_sandbox::child_main`.
+fn compile_child(arguments: &[std::ffi::OsString]) -> ExitCode {
+    let arguments: Vec<_> = arguments
+        .iter()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect();
+    match wharf_sandbox::child_main(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            report::errors::line(&fault.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! What `wharf run` shows: events as they come, a bar while the step works, a
+//! summary at the end.
+
+use std::io::IsTerminal;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+use wharf_model::event::{Event, Stream};
+use wharf_model::record::Artifact;
+use wharf_model::{Outcome, Record, Request};
+use wharf_runner::{IoCounters, Surroundings};
+use wharf_sandbox::Progress;
+use wharf_store::Store;
+
+use super::{bytes, duration, err, events, out};
+
+/// How often the bar is drawn.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Style {
+    /// With a bar, for a terminal.
+    Terminal,
+    /// In plain lines.
+    Lines,
+    /// As JSON.
+    Json,
+    /// Results and errors only.
+    Quiet,
+}
+
+impl Style {
+    pub(crate) fn choose(json: bool, quiet: bool) -> Self {
+        match (json, quiet, std::io::stderr().is_terminal()) {
+            (true, ..) => Self::Json,
+            (_, true, _) => Self::Quiet,
+            (_, _, true) => Self::Terminal,
+            (_, _, false) => Self::Lines,
+        }
+    }
+}
+
+/// Shows a run while it goes on.
+pub(crate) struct Reporter {
+    style: Style,
+    shown: JoinHandle<()>,
+}
+
+impl Reporter {
+    /// Starts to show a run. Must be called on the runtime.
+    pub(crate) fn start(
+        style: Style,
+        request: &Request,
+        surroundings: &Surroundings,
+        events: UnboundedReceiver<Event>,
+    ) -> Self {
+        let view = View {
+            style,
+            name: request.step.to_string(),
+            is_program: !request.step.function.is_some() && request.bindings.is_empty(),
+            progress: surroundings.progress.clone(),
+            counters: surroundings.counters.clone(),
+            bar: (style == Style::Terminal).then(bar),
+        };
+        Self {
+            style,
+            shown: tokio::spawn(view.show(events)),
+        }
+    }
+
+    /// Shows how the run ended.
+    pub(crate) async fn finish(
+        self,
+        record: Option<&Record>,
+        store: Option<&Store>,
+        _overwrite: bool,
+    ) {
+        // The events end when the run does; a view that panicked has shown what
+        // it could.
+        let _ = self.shown.await;
+        let Some(record) = record else { return };
+        match self.style {
+            Style::Json => match serde_json::to_string(record) {
+                Ok(json) => out(&format!("{json}\n")),
+                Err(error) => err(&format!("error: the record is not JSON: {error}")),
+            },
+            Style::Quiet => {
+                if !record.outcome.is_success() {
+                    failure(record);
+                }
+            }
+            Style::Terminal | Style::Lines => summary(record, store, self.style == Style::Terminal),
+        }
+        if let (Outcome::Succeeded { results }, false) =
+            (&record.outcome, self.style == Style::Json)
+            && !results.is_null()
+        {
+            out(&format!("{results:#}\n"));
+        }
+    }
+}
+
+/// The view on a running step.
+struct View {
+    style: Style,
+    name: String,
+    is_program: bool,
+    progress: Arc<Mutex<Progress>>,
+    counters: Arc<IoCounters>,
+    bar: Option<ProgressBar>,
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(spinner());
+    bar
+}
+
+fn spinner() -> ProgressStyle {
+    style("{spinner} {prefix}  {msg}")
+}
+
+fn bytes_style() -> ProgressStyle {
+    style(
+        "{spinner} {prefix}  [{bar:30}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {msg}",
+    )
+}
+
+fn count_style() -> ProgressStyle {
+    style("{spinner} {prefix}  [{bar:30}] {human_pos}/{human_len} {msg}")
+}
+
+/// The templates above are constants: a test parses them.
+fn style(template: &str) -> ProgressStyle {
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("=> ")
+}
+
+impl View {
+    async fn show(self, mut events: UnboundedReceiver<Event>) {
+        let mut frames = tokio::time::interval(FRAME);
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.event(&event),
+                    None => break,
+                },
+                _ = frames.tick(), if self.bar.is_some() => self.draw(),
+            }
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn event(&self, event: &Event) {
+        match (self.style, event) {
+            (Style::Json, event) => {
+                if let Ok(json) = serde_json::to_string(event) {
+                    err(&json);
+                }
+            }
+            (Style::Quiet, _) => {}
+            (_, Event::Compiling) => self.phase("compiling: later runs need not"),
+            (_, Event::Started) => self.phase_on_terminal("running"),
+            (_, Event::Publishing) => self.phase_on_terminal("publishing"),
+            (
+                _,
+                Event::Print {
+                    stream: Stream::Stdout,
+                    line,
+                },
+            ) if self.is_program => self.stdout(line),
+            (_, event) => {
+                if let Some(line) = events::line(event) {
+                    self.line(&line);
+                }
+            }
+        }
+    }
+
+    fn phase(&self, text: &str) {
+        match &self.bar {
+            Some(_) => self.phase_on_terminal(text),
+            None => err(&format!("{}: {text}", self.name)),
+        }
+    }
+
+    fn phase_on_terminal(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(self.name.clone());
+            bar.set_message(text.to_owned());
+        }
+    }
+
+    fn line(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| err(line)),
+            None => err(line),
+        }
+    }
+
+    fn stdout(&self, line: &str) {
+        let line = format!("{line}\n");
+        match &self.bar {
+            Some(bar) => bar.suspend(|| out(&line)),
+            None => out(&line),
+        }
+    }
+
+    /// Draws what the step says of its progress; where it says nothing, how
+    /// much of its inputs it has read.
+    fn draw(&self) {
+        let Some(bar) = &self.bar else { return };
+        let said = self
+            .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let (read, to_read) = (
+            self.counters.read.load(Ordering::Relaxed),
+            self.counters.to_read.load(Ordering::Relaxed),
+        );
+        match said.total {
+            Some(total) if total > 0 => {
+                let in_bytes = said.unit == "bytes" || said.unit == "B";
+                bar.set_style(if in_bytes {
+                    bytes_style()
+                } else {
+                    count_style()
+                });
+                bar.set_length(total);
+                bar.set_position(said.done.min(total));
+                bar.set_message(if in_bytes { String::new() } else { said.unit });
+            }
+            _ if to_read > 0 && read > 0 => {
+                bar.set_style(bytes_style());
+                bar.set_length(to_read);
+                bar.set_position(read.min(to_read));
+            }
+            _ => {}
+        }
+        bar.tick();
+    }
+}
+
+fn summary(record: &Record, store: Option<&Store>, colour: bool) {
+    let timings = &record.timings;
+    let took =
+        duration(timings.prepare_us + timings.stage_us + timings.invoke_us + timings.publish_us);
+    match &record.outcome {
+        Outcome::Succeeded { .. } => {
+            err(&format!(
+                "{} {} in {took}",
+                painted("succeeded", "1;32", colour),
+                record.step.reference
+            ));
+            table(&record.outputs);
+        }
+        _ => failure(record),
+    }
+    if store.is_some() {
+        err(&format!("  record  wharf show {}", record.id));
+    }
+}
+
+fn failure(record: &Record) {
+    let colour = std::io::stderr().is_terminal();
+    let outcome = painted(&record.outcome.to_string(), "1;31", colour);
+    err(&format!("{}: {outcome}", record.step.reference));
+    match &record.outcome {
+        Outcome::Trapped { backtrace, .. } => backtrace
+            .iter()
+            .for_each(|frame| err(&format!("    in {frame}"))),
+        Outcome::LimitExceeded { limit, .. } => err(&format!("  hint: {}", limit.hint())),
+        Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Cancelled { .. } => {}
+    }
+}
+
+fn painted(text: &str, code: &str, colour: bool) -> String {
+    if colour {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn table(outputs: &[Artifact]) {
+    let width = |text: fn(&Artifact) -> &str| {
+        outputs
+            .iter()
+            .map(|output| text(output).chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let (names, paths) = (width(|output| &output.name), width(|output| &output.path));
+    for output in outputs {
+        let digest = output
+            .digest
+            .map(|digest| digest.short())
+            .unwrap_or_default();
+        err(&format!(
+            "  {:names$}  {:paths$}  {:>9}  sha256:{digest}…",
+            output.name,
+            output.path,
+            bytes(output.size)
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_valid() {
+        for template in [
+            "{spinner} {prefix}  {msg}",
+            "{binary_bytes_per_sec}",
+            "{human_pos}/{human_len}",
+        ] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What the command takes from the machine that it runs on: folders, the clock,
+//! ids, signals, diagnostics.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use wharf_model::outcome::Cancellation;
+use wharf_model::record::{Host, RunId};
+use wharf_model::{ErrorKind, Fault};
+use wharf_runner::Clock;
+use wharf_sandbox::{CompileCache, Compiler, Sandbox, WASMTIME_VERSION};
+use wharf_store::Store;
+
+/// The hidden command that compiles a component; see `wharf_sandbox::Compiler`.
+pub(crate) const COMPILE_COMMAND: &str = "__compile";
+
+/// The name of the folder that the embedded store is in.
+const STORE_FOLDER: &str = ".wharf";
+
+/// The machine's clock.
+#[derive(Debug)]
+pub(crate) struct SystemClock(Instant);
+
+impl SystemClock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// This host, for records.
+pub(crate) fn host() -> Host {
+    Host {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        wasmtime: WASMTIME_VERSION.to_owned(),
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+    }
+}
+
+/// A new id: sorts by time, and differs from every other.
+pub(crate) fn new_run_id() -> Result<RunId, Fault> {
+    RunId::from_str(&uuid::Uuid::now_v7().to_string()).map_err(Fault::internal)
+}
+
+/// Where compiled code is kept, unless somebody says otherwise.
+pub(crate) fn default_cache_folder() -> Option<PathBuf> {
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let cache =
+        folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")))?;
+    Some(cache.join("wharf").join("compiled"))
+}
+
+/// The compile cache. Without one, runs are slower and nothing else: a folder
+/// that cannot be used is said, and done without.
+pub(crate) fn compile_cache(folder: Option<&Path>) -> Option<CompileCache> {
+    let folder = folder.map(Path::to_owned).or_else(default_cache_folder)?;
+    match CompileCache::open(&folder) {
+        Ok(cache) => Some(cache),
+        Err(fault) => {
+            tracing::warn!(%fault, "running without a compile cache");
+            None
+        }
+    }
+}
+
+/// A sandbox that compiles in a child of this program.
+pub(crate) fn sandbox(cache: Option<CompileCache>) -> Result<Sandbox, Fault> {
+    let program = std::env::current_exe().map_err(|error| {
+        Fault::new(
+            ErrorKind::Io,
+            format!("cannot find the running program: {error}"),
+        )
+    })?;
+    let compiler = Compiler::Child {
+        program,
+        arguments: vec![COMPILE_COMMAND.to_owned()],
+    };
+    Ok(Sandbox::new(compiler, cache))
+}
+
+/// The folder of the store: the one given, else the nearest `.wharf` in this
+/// folder or one above it, else `.wharf` here.
+pub(crate) fn store_folder(given: Option<&Path>) -> PathBuf {
+    if let Some(given) = given {
+        return given.to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let found = here
+        .ancestors()
+        .map(|folder| folder.join(STORE_FOLDER))
+        .find(|folder| folder.is_dir());
+    found.unwrap_or_else(|| here.join(STORE_FOLDER))
+}
+
+/// Opens a store to read from: it must be there.
+pub(crate) fn existing_store(given: Option<&Path>) -> Result<Store, Fault> {
+    let folder = store_folder(given);
+    match folder.is_dir() {
+        true => Store::open_folder(&folder),
+        false => Err(Fault::new(
+            ErrorKind::UnknownRun,
+            format!("there is no store at `{}`", folder.display()),
+        )
+        .hint("run a step first, or say where the store is with --store")),
+    }
+}
+
+/// The runtime that a command's asynchronous part runs on. One thread: hashing
+/// and writing have threads of their own.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::internal(format!("cannot start the runtime: {error}")))
+}
+
+/// Becomes `Some` at the first SIGINT or SIGTERM. Must be called on the
+/// runtime.
+pub(crate) fn cancellation() -> Result<watch::Receiver<Option<Cancellation>>, Fault> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Fault::internal(format!("cannot listen for signals: {error}")))
+    };
+    let (mut interrupt, mut terminate) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    );
+    let (stop, stopped) = watch::channel(None);
+    tokio::spawn(async move {
+        let by = tokio::select! {
+            _ = interrupt.recv() => Cancellation::Interrupt,
+            _ = terminate.recv() => Cancellation::Terminate,
+        };
+        let _ = stop.send(Some(by));
+        // Keeps the sender: a receiver whose sender is gone waits for nothing.
+        std::future::pending::<()>().await;
+    });
+    Ok(stopped)
+}
+
+/// Sends Wharf's own diagnostics to the error output: warnings, or what
+/// `WHARF_LOG` says (`error`, `warn`, `info`, `debug`, `trace`).
+pub(crate) fn trace_to_stderr() {
+    let wanted = std::env::var("WHARF_LOG")
+        .ok()
+        .and_then(|text| text.parse::<LevelFilter>().ok());
+    let level = wanted.unwrap_or(LevelFilter::WARN);
+    let wharf = [
+        "wharf",
+        "wharf_model",
+        "wharf_store",
+        "wharf_sandbox",
+        "wharf_runner",
+    ];
+    let targets = Targets::new().with_targets(wharf.map(|target| (target, level)));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time();
+    tracing_subscriber::registry()
+        .with(targets)
+        .with(lines)
+        .init();
+}

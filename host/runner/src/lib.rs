@@ -1,0 +1,22 @@
+//! Runs one step: stages its artifacts, invokes it, publishes what it made, and
+//! records what happened.
+//!
+//! ```text
+//! Request -> open -> plan -> stage -> prepare -> invoke -> publish -> record
+//! ```
+//!
+//! Nothing here prints, parses a command line or reads the environment; the
+//! clock and the ids of runs are given. Events leave through a channel.
+#![deny(missing_docs)]
+
+mod digester;
+mod local;
+mod program;
+mod run;
+mod sink;
+mod source;
+mod stage;
+mod tree;
+
+pub use run::{Clock, RunError, Runner, Surroundings, read_component};
+pub use sink::IoCounters;

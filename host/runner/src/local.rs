@@ -1,0 +1,309 @@
+//! Places for outputs on this machine: invisible until they are published.
+//!
+//! A place is a file or folder with a temporary name beside where it goes, so
+//! that one atomic rename publishes it. Dropped unpublished, it is removed; a
+//! process that is killed leaves it behind under a name that begins with
+//! `.wharf-` and ends with `.partial`.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use tempfile::{TempDir, TempPath};
+use wharf_model::{ErrorKind, Fault};
+
+/// Where an output goes, and what it is until then.
+#[derive(Debug)]
+pub(crate) struct Place {
+    path: PathBuf,
+    temporary: Temporary,
+    overwrite: bool,
+}
+
+#[derive(Debug)]
+enum Temporary {
+    File(TempPath),
+    Folder(TempDir),
+}
+
+/// Outputs that were published and may have to be taken back.
+#[derive(Debug)]
+pub(crate) struct Published {
+    path: PathBuf,
+    is_folder: bool,
+    replaced: bool,
+}
+
+impl Place {
+    /// A place for a file, and the file to write to.
+    pub(crate) fn for_file(path: &Path, overwrite: bool) -> Result<(Self, File), Fault> {
+        let folder = check(path, overwrite, false)?;
+        let file = builder(&mut tempfile::Builder::new())
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(&folder)
+            .map_err(|error| cannot_create(&folder, &error))?;
+        let (file, temporary) = file.into_parts();
+        Ok((
+            Self {
+                path: path.to_owned(),
+                temporary: Temporary::File(temporary),
+                overwrite,
+            },
+            file,
+        ))
+    }
+
+    /// A place for a folder.
+    pub(crate) fn for_folder(path: &Path, overwrite: bool) -> Result<Self, Fault> {
+        let folder = check(path, overwrite, true)?;
+        let temporary = temporary_folder(&folder)?;
+        Ok(Self {
+            path: path.to_owned(),
+            temporary: Temporary::Folder(temporary),
+            overwrite,
+        })
+    }
+
+    /// What the output is until it is published.
+    pub(crate) fn temporary(&self) -> &Path {
+        match &self.temporary {
+            Temporary::File(path) => path,
+            Temporary::Folder(folder) => folder.path(),
+        }
+    }
+
+    /// Makes the output visible at its path, at once and as a whole. The caller
+    /// has synced its content.
+    pub(crate) fn publish(self) -> Result<Published, Fault> {
+        let replaced = self.overwrite && fs::symlink_metadata(&self.path).is_ok();
+        let is_folder = matches!(self.temporary, Temporary::Folder(_));
+        match self.temporary {
+            Temporary::File(temporary) if self.overwrite => {
+                temporary
+                    .persist(&self.path)
+                    .map_err(|error| cannot_publish(&self.path, &error.error))?;
+            }
+            Temporary::File(temporary) => {
+                temporary
+                    .persist_noclobber(&self.path)
+                    .map_err(|error| cannot_publish(&self.path, &error.error))?;
+            }
+            Temporary::Folder(temporary) => {
+                move_folder(temporary.path(), &self.path, self.overwrite)
+                    .map_err(|error| cannot_publish(&self.path, &error))?;
+                // Moved away, or exchanged for what was there before, which
+                // goes with the temporary name.
+                drop(temporary);
+            }
+        }
+        sync_folder(parent(&self.path))?;
+        Ok(Published {
+            path: self.path,
+            is_folder,
+            replaced,
+        })
+    }
+}
+
+impl Published {
+    /// Takes an output back, because a later one could not be published. What
+    /// was replaced is gone, and then the new one stays.
+    pub(crate) fn take_back(self) {
+        if self.replaced {
+            return;
+        }
+        let removed = match self.is_folder {
+            true => fs::remove_dir_all(&self.path),
+            false => fs::remove_file(&self.path),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(path = %self.path.display(), %error, "an output could not be taken back");
+        }
+    }
+}
+
+/// A folder with a temporary name, removed when it is dropped.
+pub(crate) fn temporary_folder(beside: &Path) -> Result<TempDir, Fault> {
+    builder(&mut tempfile::Builder::new())
+        .permissions(Permissions::from_mode(0o777))
+        .tempdir_in(beside)
+        .map_err(|error| cannot_create(beside, &error))
+}
+
+fn builder<'a, 'b>(
+    builder: &'a mut tempfile::Builder<'b, 'static>,
+) -> &'a mut tempfile::Builder<'b, 'static> {
+    builder.prefix(".wharf-").suffix(".partial")
+}
+
+/// The folder that a path is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Checks that an output can be published at a path; returns its folder.
+fn check(path: &Path, overwrite: bool, is_folder: bool) -> Result<PathBuf, Fault> {
+    let shown = path.display();
+    let fault =
+        |message: String, hint: &str| Err(Fault::new(ErrorKind::Output, message).hint(hint));
+    if path.file_name().is_none() {
+        return fault(
+            format!("the output `{shown}` has no name"),
+            "give the path that it shall have",
+        );
+    }
+    let folder = parent(path);
+    if !folder.is_dir() {
+        let message = format!("the folder of the output `{shown}` does not exist");
+        return fault(
+            message,
+            &format!("create it: mkdir -p {}", folder.display()),
+        );
+    }
+    match fs::symlink_metadata(path) {
+        Err(_) => {}
+        Ok(_) if !overwrite => {
+            return fault(
+                format!("the output `{shown}` exists already"),
+                "--force replaces it",
+            );
+        }
+        Ok(metadata) if metadata.is_dir() != is_folder => {
+            let (is, wanted) = if is_folder {
+                ("a file", "a folder")
+            } else {
+                ("a folder", "a file")
+            };
+            let message = format!("the output `{shown}` is {is}; the step writes {wanted}");
+            return fault(message, "choose another path");
+        }
+        Ok(_) => {}
+    }
+    Ok(folder.to_owned())
+}
+
+fn cannot_create(folder: &Path, error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            let message = format!(
+                "outputs may not be written in `{}`: {error}",
+                folder.display()
+            );
+            Fault::new(ErrorKind::Output, message).hint("choose another folder")
+        }
+        _ => Fault::io("write in", folder, error),
+    }
+}
+
+fn cannot_publish(path: &Path, error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
+            let message = format!(
+                "the output `{}` appeared while the step ran",
+                path.display()
+            );
+            Fault::new(ErrorKind::Output, message).hint("--force replaces it")
+        }
+        _ => Fault::io("publish the output", path, error),
+    }
+}
+
+/// Moves a folder to a path, in the place of what is there if that is wanted.
+fn move_folder(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
+    let renamed = match overwrite && fs::symlink_metadata(to).is_ok() {
+        true => renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE),
+        false => renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE),
+    };
+    Ok(renamed?)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), Fault> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Fault::io("sync the folder", folder, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = entries.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nothing_is_visible_before_it_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let (place, mut file) = Place::for_file(&path, false).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(!path.exists());
+        drop(place);
+        assert!(names(folder.path()).is_empty());
+        let (place, mut file) = Place::for_file(&path, false).unwrap();
+        file.write_all(b"whole").unwrap();
+        place.publish().unwrap();
+        assert_eq!(names(folder.path()), ["model"]);
+    }
+
+    #[test]
+    fn what_appears_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        for is_folder in [false, true] {
+            let path = folder.path().join(format!("out-{is_folder}"));
+            let place = match is_folder {
+                true => Place::for_folder(&path, false).unwrap(),
+                false => Place::for_file(&path, false).unwrap().0,
+            };
+            fs::write(&path, "theirs").unwrap();
+            assert_eq!(place.publish().unwrap_err().kind(), ErrorKind::Output);
+            assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        }
+    }
+
+    #[test]
+    fn force_replaces_a_folder_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("old"), "old").unwrap();
+        assert_eq!(
+            Place::for_folder(&path, false).unwrap_err().kind(),
+            ErrorKind::Output
+        );
+        let place = Place::for_folder(&path, true).unwrap();
+        fs::write(place.temporary().join("new"), "new").unwrap();
+        let published = place.publish().unwrap();
+        assert_eq!(names(&path), ["new"]);
+        assert_eq!(names(folder.path()), ["tree"]);
+        published.take_back();
+        assert!(path.exists(), "what replaced something is not taken back");
+    }
+
+    #[test]
+    fn bad_places_are_refused_before_anything_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = |path: &Path| Place::for_file(path, false).unwrap_err();
+        assert!(
+            fault(&folder.path().join("no/such/out"))
+                .to_string()
+                .contains("does not exist")
+        );
+        assert!(fault(folder.path()).to_string().contains("exists already"));
+        let forced = Place::for_file(folder.path(), true).unwrap_err();
+        assert!(forced.to_string().contains("is a folder"), "{forced}");
+        assert!(fault(Path::new("/")).to_string().contains("has no name"));
+    }
+}

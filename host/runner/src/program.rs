@@ -1,0 +1,234 @@
+//! Outputs of programs: what they leave in `/out`.
+//!
+//! A program may write anywhere in a file, rename and remove, so its outputs are
+//! hashed when it has ended. They are read back through a handle on the scratch
+//! folder that follows no links, and regular files only are taken.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use tempfile::TempDir;
+use wharf_model::digest::Hasher;
+use wharf_model::name::TreePath;
+use wharf_model::outcome::Retry;
+use wharf_model::plan::Shape;
+use wharf_model::{Digest, ErrorKind, Fault, Outcome};
+
+use crate::local::{Place, parent, temporary_folder};
+use crate::tree::{Listed, tree_digest};
+
+/// An output that a program shall write.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) shape: Shape,
+    pub(crate) overwrite: bool,
+}
+
+/// The folder behind `/out`, and what is expected in it.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    folder: TempDir,
+    wanted: Vec<Wanted>,
+}
+
+/// What was found of an output, ready to be published.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) files: Option<u64>,
+}
+
+impl Scratch {
+    /// A scratch folder beside the first output, so that publishing is a
+    /// rename. Checks all places, so that mistakes show before anything runs.
+    pub(crate) fn create(wanted: Vec<Wanted>) -> Result<Option<Self>, Fault> {
+        let Some(first) = wanted.first() else {
+            return Ok(None);
+        };
+        let beside = parent(&first.path).to_owned();
+        for wanted in &wanted {
+            check(wanted)?;
+        }
+        let folder = temporary_folder(&beside)?;
+        for wanted in wanted.iter().filter(|wanted| wanted.shape == Shape::Tree) {
+            let path = folder.path().join(&wanted.name);
+            std::fs::create_dir(&path).map_err(|error| Fault::io("create", &path, &error))?;
+        }
+        Ok(Some(Self { folder, wanted }))
+    }
+
+    /// The folder as the sandbox gets it.
+    pub(crate) fn open(&self) -> Result<Dir, Fault> {
+        Dir::open_ambient_dir(self.folder.path(), ambient_authority())
+            .map_err(|error| Fault::io("open", self.folder.path(), &error))
+    }
+
+    pub(crate) fn wanted(&self) -> &[Wanted] {
+        &self.wanted
+    }
+
+    /// The outputs that the program has left, or how it failed to.
+    pub(crate) fn collect(&self) -> Result<Result<Vec<Found>, Outcome>, Fault> {
+        let folder = self.open()?;
+        let mut found = Vec::new();
+        for wanted in &self.wanted {
+            match self.collect_one(&folder, wanted)? {
+                Some(one) => found.push(one),
+                None => {
+                    let message = format!("the program did not write `/out/{}`", wanted.name);
+                    return Ok(Err(Outcome::Failed {
+                        retry: Retry::Permanent,
+                        message,
+                    }));
+                }
+            }
+        }
+        Ok(Ok(found))
+    }
+
+    fn collect_one(&self, folder: &Dir, wanted: &Wanted) -> Result<Option<Found>, Fault> {
+        let failed =
+            |error: &io::Error| Fault::io("read", &self.folder.path().join(&wanted.name), error);
+        let metadata = match folder.symlink_metadata(&wanted.name) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        if metadata.is_dir() {
+            return self.collect_tree(folder, wanted).map(Some);
+        }
+        let (place, _) = Place::for_file(&wanted.path, wanted.overwrite)?;
+        let (digest, size) = self.take(folder, &wanted.name, place.temporary())?;
+        Ok(Some(Found {
+            place,
+            digest,
+            size,
+            files: None,
+        }))
+    }
+
+    fn collect_tree(&self, folder: &Dir, wanted: &Wanted) -> Result<Found, Fault> {
+        let place = Place::for_folder(&wanted.path, wanted.overwrite)?;
+        let mut listed = Vec::new();
+        self.take_folder(folder, &wanted.name, &wanted.name, &place, &mut listed)?;
+        let size = listed.iter().map(|(_, _, size)| size).sum();
+        let files = Some(listed.len() as u64);
+        Ok(Found {
+            place,
+            digest: tree_digest(listed),
+            size,
+            files,
+        })
+    }
+
+    fn take_folder(
+        &self,
+        folder: &Dir,
+        root: &str,
+        at: &str,
+        place: &Place,
+        listed: &mut Vec<Listed>,
+    ) -> Result<(), Fault> {
+        let failed = |error: &io::Error| Fault::io("read", &self.folder.path().join(at), error);
+        for entry in folder.read_dir(at).map_err(|error| failed(&error))? {
+            let entry = entry.map_err(|error| failed(&error))?;
+            let name = format!("{at}/{}", entry.file_name().to_string_lossy());
+            let in_tree = name[root.len()..].trim_start_matches('/').to_owned();
+            let target = place.temporary().join(&in_tree);
+            let kind = entry.file_type().map_err(|error| failed(&error))?;
+            if kind.is_dir() {
+                std::fs::create_dir(&target)
+                    .map_err(|error| Fault::io("create", &target, &error))?;
+                self.take_folder(folder, root, &name, place, listed)?;
+                continue;
+            }
+            let path = TreePath::new(&in_tree).map_err(|error| {
+                Fault::new(
+                    ErrorKind::Output,
+                    format!("the program wrote `/out/{name}`: {error}"),
+                )
+            })?;
+            let (digest, size) = self.take(folder, &name, &target)?;
+            listed.push((path, digest, size));
+        }
+        crate::local::sync_folder(
+            &place
+                .temporary()
+                .join(at[root.len()..].trim_start_matches('/')),
+        )
+    }
+
+    /// Takes a file to its place, hashed and on the disk: by renaming it, or
+    /// where that is on another disk, by copying it.
+    fn take(&self, folder: &Dir, name: &str, to: &Path) -> Result<(Digest, u64), Fault> {
+        let from = self.folder.path().join(name);
+        let file = folder
+            .open(name)
+            .map_err(|error| Fault::io("read", &from, &error))?
+            .into_std();
+        let kind = file
+            .metadata()
+            .map_err(|error| Fault::io("read", &from, &error))?;
+        if !kind.is_file() {
+            let message = format!("the program left `/out/{name}`, which is not a regular file");
+            return Err(Fault::new(ErrorKind::Output, message));
+        }
+        let file = match std::fs::rename(&from, to) {
+            Ok(()) => Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(file, to),
+            Err(error) => Err(error),
+        };
+        file.and_then(hash_and_sync)
+            .map_err(|error| Fault::io("write", to, &error))
+    }
+}
+
+fn copy(mut from: File, to: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let mut copy = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(to)?;
+    io::copy(&mut from, &mut copy)?;
+    copy.rewind()?;
+    Ok(copy)
+}
+
+fn check(wanted: &Wanted) -> Result<(), Fault> {
+    let is_folder = match wanted.shape {
+        Shape::Tree => true,
+        Shape::File => false,
+        // Whichever is replaced decides; where nothing is, both will do.
+        Shape::Either => wanted.overwrite && wanted.path.is_dir(),
+    };
+    match is_folder {
+        true => Place::for_folder(&wanted.path, wanted.overwrite).map(drop),
+        false => Place::for_file(&wanted.path, wanted.overwrite).map(drop),
+    }
+}
+
+fn hash_and_sync(mut file: File) -> io::Result<(Digest, u64)> {
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 512 << 10];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => break,
+            read => {
+                hasher.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+    file.sync_all()?;
+    Ok((hasher.finish(), size))
+}

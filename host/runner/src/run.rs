@@ -1,0 +1,459 @@
+//! One run, from the request to the record.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+use wharf_model::digest::Hasher;
+use wharf_model::event::Event;
+use wharf_model::limits::{LimitKind, Limits};
+use wharf_model::outcome::Cancellation;
+use wharf_model::plan::{self, BadRequest};
+use wharf_model::record::{self, Host, RunId, Timings, Usage};
+use wharf_model::{Digest, ErrorKind, Fault, Outcome, Plan, Record, Request};
+use wharf_sandbox::{Call, Called, Opened, PrepareError, Progress, Sandbox};
+use wharf_store::Store;
+
+use crate::sink::IoCounters;
+use crate::stage::{Rest, stage};
+
+/// Tells the time. Given by the caller, so that nothing here reads it by itself.
+pub trait Clock: Send + Sync {
+    /// The time of day.
+    fn now(&self) -> Timestamp;
+
+    /// Time since some fixed moment; never goes back.
+    fn elapsed(&self) -> Duration;
+}
+
+/// Why a run has no record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// The request does not fit the component or this machine. Nothing was
+    /// started.
+    #[error(transparent)]
+    BadRequest(#[from] BadRequest),
+    /// The component cannot be run, or the host failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// What a run is connected to.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The id of the run.
+    pub id: RunId,
+    /// Where events go.
+    pub events: UnboundedSender<Event>,
+    /// How far the step says that it has come.
+    pub progress: Arc<Mutex<Progress>>,
+    /// How many bytes the step has read and written.
+    pub counters: Arc<IoCounters>,
+    /// Becomes `Some` when somebody stops the run.
+    pub cancel: watch::Receiver<Option<Cancellation>>,
+}
+
+/// Runs steps.
+pub struct Runner {
+    /// Where they run.
+    pub sandbox: Sandbox,
+    /// Where records go; nowhere if absent.
+    pub store: Option<Store>,
+    /// This host, for the records.
+    pub host: Host,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Runner {
+    /// Runs a step and keeps its record.
+    ///
+    /// The outputs are published before the record is written: a record never
+    /// names an output that is not there.
+    ///
+    /// # Errors
+    /// Where the request is wrong, the component cannot be run, or the host
+    /// failed. However the step ends is the record's outcome.
+    pub async fn run(
+        &self,
+        request: Request,
+        surroundings: Surroundings,
+    ) -> Result<Record, RunError> {
+        let watch = Watch::start(&*self.clock);
+        let Surroundings {
+            id,
+            events,
+            progress,
+            counters,
+            cancel,
+        } = surroundings;
+        let (events, kept) = keep_events(events);
+        let mut draft = Draft::new(&self.host, id, &request, watch.started);
+
+        let opened = match self.open(&request).await {
+            Ok(opened) => opened,
+            Err(Refused::Component {
+                digest,
+                size,
+                outcome,
+            }) => {
+                draft.step(digest, size, None);
+                return self
+                    .keep(draft.end(outcome, Usage::default()), events, kept)
+                    .await;
+            }
+            Err(Refused::Error(error)) => return Err(error),
+        };
+        let (digest, size) = (opened.digest(), opened.size());
+        let function = opened
+            .description()
+            .signature
+            .resolve(request.step.function.as_deref());
+        let function = function
+            .map_err(|error| Fault::new(ErrorKind::NotAStep, error.to_string()))?
+            .cloned();
+        let plan = plan::plan(request, function.as_ref())?;
+        draft.step(digest, size, function.map(|function| function.to_string()));
+        draft.plan(&plan);
+        draft.timings.prepare_us = watch.lap();
+
+        let staged = stage(&plan, &counters)?;
+        draft.timings.stage_us = watch.lap();
+
+        let compiling = || drop(events.send(Event::Compiling));
+        let component = tokio::select! {
+            component = self.sandbox.prepare(opened, &plan.limits, compiling) => component,
+            by = cancelled(cancel.clone()) => {
+                return self.keep(draft.end(Outcome::Cancelled { by }, Usage::default()), events, kept).await;
+            }
+        };
+        let component = match component {
+            Ok(component) => component,
+            Err(PrepareError::Fault(fault)) => return Err(fault.into()),
+            Err(PrepareError::LimitExceeded { limit, allowed }) => {
+                let outcome = Outcome::LimitExceeded { limit, allowed };
+                return self
+                    .keep(draft.end(outcome, Usage::default()), events, kept)
+                    .await;
+            }
+        };
+        draft.timings.compiled_before = component.from_cache();
+        draft.timings.prepare_us += watch.lap();
+
+        let (key, seed) = (staged.key(&plan, digest), staged.seed(&plan, digest));
+        let (entry, rest) = staged.split();
+        let call = Call {
+            entry,
+            step_name: plan.step_name,
+            limits: plan.limits,
+            grants: plan.grants,
+            logical_time: plan.logical_time,
+            partition: plan.partition,
+            seed: seed.clone(),
+            events: events.clone(),
+            progress,
+            cancel,
+        };
+        let _ = events.send(Event::Started);
+        let Called { mut outcome, usage } = self.sandbox.call(&component, call).await?;
+        draft.timings.invoke_us = watch.lap();
+
+        if outcome.is_success() {
+            let _ = events.send(Event::Publishing);
+            rest.hashed().await?;
+        }
+        rest.check_inputs()?;
+        draft.record.inputs = rest.inputs();
+        if draft
+            .record
+            .inputs
+            .iter()
+            .all(|input| input.digest.is_some())
+        {
+            let (key, seed) = (key.await?, seed.get().await?);
+            (draft.record.key, draft.record.seed) = (Some(key.key(seed)), Some(seed));
+        }
+        if outcome.is_success() {
+            match publish(rest).await? {
+                Ok(outputs) => draft.record.outputs = outputs,
+                Err(failed) => outcome = failed,
+            }
+        }
+        draft.timings.publish_us = watch.lap();
+        self.keep(draft.end(outcome, usage), events, kept).await
+    }
+
+    /// Reads the component and looks at it.
+    async fn open(&self, request: &Request) -> Result<Opened, Refused> {
+        let wasm = match read_component(&request.step.path, &request.limits)? {
+            Ok(wasm) => wasm,
+            Err((digest, size)) => {
+                let allowed = request.limits.component.to_string();
+                let outcome = Outcome::LimitExceeded {
+                    limit: LimitKind::ComponentBytes,
+                    allowed,
+                };
+                return Err(Refused::Component {
+                    digest,
+                    size,
+                    outcome,
+                });
+            }
+        };
+        let size = wasm.len() as u64;
+        let digest = Digest::of(&wasm);
+        self.sandbox
+            .open(wasm, digest, &request.limits)
+            .await
+            .map_err(|error| match error {
+                PrepareError::Fault(fault) => fault.into(),
+                PrepareError::LimitExceeded { limit, allowed } => {
+                    let outcome = Outcome::LimitExceeded { limit, allowed };
+                    Refused::Component {
+                        digest,
+                        size,
+                        outcome,
+                    }
+                }
+            })
+    }
+
+    /// Writes the record.
+    async fn keep(
+        &self,
+        record: Record,
+        events: UnboundedSender<Event>,
+        kept: tokio::task::JoinHandle<Vec<Event>>,
+    ) -> Result<Record, RunError> {
+        drop(events);
+        let events = kept.await.map_err(Fault::internal)?;
+        if let Some(store) = &self.store {
+            store.put_run(&record, &events).await?;
+        }
+        Ok(record)
+    }
+}
+
+/// Why a component was not opened.
+enum Refused {
+    /// It is over a limit, which is how the run ended.
+    Component {
+        digest: Digest,
+        size: u64,
+        outcome: Outcome,
+    },
+    Error(RunError),
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Error(fault.into())
+    }
+}
+
+async fn cancelled(mut cancel: watch::Receiver<Option<Cancellation>>) -> Cancellation {
+    let by = cancel
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|by| *by);
+    match by {
+        Some(by) => by,
+        None => std::future::pending().await,
+    }
+}
+
+/// Publishing syncs to disk, which takes as long as it takes.
+async fn publish(rest: Rest) -> Result<Result<Vec<record::Artifact>, Outcome>, Fault> {
+    tokio::task::spawn_blocking(move || rest.publish())
+        .await
+        .map_err(Fault::internal)?
+}
+
+/// Passes events on, and keeps those that the log is made of.
+fn keep_events(
+    out: UnboundedSender<Event>,
+) -> (UnboundedSender<Event>, tokio::task::JoinHandle<Vec<Event>>) {
+    let (events, mut received): (_, UnboundedReceiver<Event>) = unbounded_channel();
+    let kept = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Some(event) = received.recv().await {
+            let said = matches!(
+                event,
+                Event::Log { .. } | Event::Print { .. } | Event::Metric { .. }
+            );
+            // Nobody may be listening; the log is kept all the same.
+            let _ = out.send(event.clone());
+            if said {
+                kept.push(event);
+            }
+        }
+        kept
+    });
+    (events, kept)
+}
+
+/// Reads a component whole, once: what is hashed is what is compiled. Where it
+/// is larger than the limit, gives its digest and size instead.
+///
+/// # Errors
+/// Where the file is missing or cannot be read.
+pub fn read_component(
+    path: &Path,
+    limits: &Limits,
+) -> Result<Result<Vec<u8>, (Digest, u64)>, Fault> {
+    let failed = |error: &io::Error| cannot_read_component(path, error);
+    let mut file = File::open(path).map_err(|error| failed(&error))?;
+    let metadata = file.metadata().map_err(|error| failed(&error))?;
+    if metadata.is_dir() {
+        return Err(Fault::new(
+            ErrorKind::ComponentFile,
+            format!("`{}` is a folder, not a component", path.display()),
+        )
+        .hint("give the path of a .wasm file"));
+    }
+    let most = limits.component.0;
+    let mut wasm = Vec::with_capacity(metadata.len().min(most) as usize + 1);
+    (&mut file)
+        .take(most + 1)
+        .read_to_end(&mut wasm)
+        .map_err(|error| failed(&error))?;
+    if wasm.len() as u64 <= most {
+        return Ok(Ok(wasm));
+    }
+    let mut hasher = Hasher::new();
+    let mut size = 0;
+    while !wasm.is_empty() {
+        hasher.update(&wasm);
+        size += wasm.len() as u64;
+        wasm.clear();
+        (&mut file)
+            .take(1 << 20)
+            .read_to_end(&mut wasm)
+            .map_err(|error| failed(&error))?;
+    }
+    Ok(Err((hasher.finish(), size)))
+}
+
+fn cannot_read_component(path: &Path, error: &io::Error) -> Fault {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => Fault::new(
+            ErrorKind::ComponentFile,
+            format!("the component `{path}` does not exist"),
+        )
+        .hint("check the path; it is relative to the current folder"),
+        _ => Fault::new(
+            ErrorKind::ComponentFile,
+            format!("cannot read the component `{path}`: {error}"),
+        ),
+    }
+}
+
+/// Measures the parts of a run.
+struct Watch<'a> {
+    clock: &'a dyn Clock,
+    started: Timestamp,
+    last: std::cell::Cell<Duration>,
+}
+
+impl<'a> Watch<'a> {
+    fn start(clock: &'a dyn Clock) -> Self {
+        Self {
+            clock,
+            started: clock.now(),
+            last: std::cell::Cell::new(clock.elapsed()),
+        }
+    }
+
+    /// Microseconds since the last lap.
+    fn lap(&self) -> u64 {
+        let now = self.clock.elapsed();
+        let lap = now.saturating_sub(self.last.replace(now));
+        u64::try_from(lap.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A record that is being filled in.
+struct Draft {
+    record: Record,
+    timings: Timings,
+}
+
+impl Draft {
+    fn new(host: &Host, id: RunId, request: &Request, started: Timestamp) -> Self {
+        let timings = Timings {
+            started,
+            compiled_before: false,
+            prepare_us: 0,
+            stage_us: 0,
+            invoke_us: 0,
+            publish_us: 0,
+        };
+        let step = record::Step {
+            reference: request.step.to_string(),
+            name: request
+                .step_name
+                .clone()
+                .or_else(|| request.step.function.clone())
+                .unwrap_or_else(|| "run".to_owned()),
+            digest: Digest::of(b""),
+            size: 0,
+            signature: None,
+        };
+        let record = Record {
+            format: record::FORMAT.to_owned(),
+            id,
+            host: host.clone(),
+            step,
+            parameters: Default::default(),
+            arguments: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            grants: request.grants.shown(),
+            deterministic: request.grants.deterministic(),
+            limits: request.limits.clone(),
+            logical_time: request.logical_time,
+            partition: request.partition.clone(),
+            seed: None,
+            key: None,
+            outcome: Outcome::Succeeded {
+                results: serde_json::Value::Null,
+            },
+            usage: Usage::default(),
+            timings,
+        };
+        Self { record, timings }
+    }
+
+    fn step(&mut self, digest: Digest, size: u64, signature: Option<String>) {
+        let step = &mut self.record.step;
+        (step.digest, step.size, step.signature) = (digest, size, signature);
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        self.record.step.name.clone_from(&plan.step_name);
+        self.record.parameters = plan.values();
+        self.record.arguments.clone_from(&plan.program_arguments);
+    }
+
+    fn end(mut self, outcome: Outcome, usage: Usage) -> Record {
+        self.record.outcome = outcome;
+        self.record.usage = usage;
+        self.record.timings = self.timings;
+        self.record
+    }
+}

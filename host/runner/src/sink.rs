@@ -1,0 +1,450 @@
+//! Outputs that become files of this machine: written and hashed beside the
+//! guest.
+//!
+//! Bytes of small outputs are kept until the end. Larger ones go through two
+//! threads, one that writes and one that hashes; what waits for them is
+//! bounded over the whole run, and a guest that is faster waits. Where many
+//! outputs are large at a time, the rest are written on the guest's thread.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value as Json};
+use tokio::sync::Notify;
+use wharf_model::digest::Hasher;
+use wharf_model::{Digest, Fault};
+use wharf_sandbox::artifact::Sink;
+
+/// Bytes gathered before they are passed on: writes smaller than this cost more
+/// in hand-over than in work.
+const GATHER: usize = 256 << 10;
+/// Bytes that may wait, over all outputs of a run; with this many waiting, the
+/// guest waits too.
+const MAX_WAITING: usize = 16 << 20;
+/// Outputs with threads of their own at a time.
+const MAX_THREADED: usize = 4;
+/// Most metadata entries of an artifact.
+const MAX_METADATA: usize = 64;
+
+/// How many bytes a run has read and written so far, for whoever shows it.
+#[derive(Debug, Default)]
+pub struct IoCounters {
+    /// Bytes of all inputs.
+    pub to_read: AtomicU64,
+    /// Bytes read by the guest, those read twice counted twice.
+    pub read: AtomicU64,
+    /// Bytes written by the guest.
+    pub written: AtomicU64,
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What waits to be written, over all outputs of a run.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    waiting: AtomicUsize,
+    threaded: AtomicUsize,
+    less: Notify,
+    counters: Arc<IoCounters>,
+}
+
+impl Flow {
+    pub(crate) fn new(counters: &Arc<IoCounters>) -> Self {
+        Self {
+            waiting: AtomicUsize::new(0),
+            threaded: AtomicUsize::new(0),
+            less: Notify::new(),
+            counters: counters.clone(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > MAX_WAITING
+    }
+}
+
+/// Bytes on their way; they count as waiting until both threads are done.
+struct Chunk {
+    bytes: Vec<u8>,
+    flow: Arc<Flow>,
+}
+
+impl Chunk {
+    fn new(bytes: Vec<u8>, flow: &Arc<Flow>) -> Arc<Self> {
+        flow.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
+        Arc::new(Self {
+            bytes,
+            flow: flow.clone(),
+        })
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.flow
+            .waiting
+            .fetch_sub(self.bytes.len(), Ordering::AcqRel);
+        self.flow.less.notify_waiters();
+    }
+}
+
+/// What was written to an output.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) media_type: Option<String>,
+    pub(crate) metadata: Map<String, Json>,
+}
+
+/// A file that a guest writes.
+#[derive(Debug)]
+pub(crate) struct FileSink {
+    path: PathBuf,
+    flow: Arc<Flow>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Bytes not passed on yet.
+    gathered: Vec<u8>,
+    size: u64,
+    target: Target,
+    media_type: Option<String>,
+    metadata: Map<String, Json>,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// Nothing passed on yet.
+    Untouched(Option<File>),
+    /// Written on the thread that calls.
+    Direct(File, Hasher),
+    /// Written and hashed by threads.
+    Threaded(Threads),
+    /// Complete, or failed.
+    Finished(Result<Digest, Fault>),
+}
+
+#[derive(Debug)]
+struct Threads {
+    chunks: [Sender<Arc<Chunk>>; 2],
+    writer: JoinHandle<io::Result<()>>,
+    hasher: JoinHandle<Digest>,
+}
+
+impl FileSink {
+    /// Creates a file that must not exist. It is opened when there is something
+    /// to write, so that many outputs do not need many descriptors.
+    pub(crate) fn create(path: &Path, flow: &Arc<Flow>) -> Result<Self, Fault> {
+        Ok(Self::with(path, None, flow))
+    }
+
+    /// Writes to a file that is open.
+    pub(crate) fn to_file(file: File, path: &Path, flow: &Arc<Flow>) -> Self {
+        Self::with(path, Some(file), flow)
+    }
+
+    fn with(path: &Path, file: Option<File>, flow: &Arc<Flow>) -> Self {
+        let state = State {
+            gathered: Vec::new(),
+            size: 0,
+            target: Target::Untouched(file),
+            media_type: None,
+            metadata: Map::new(),
+        };
+        Self {
+            path: path.to_owned(),
+            flow: flow.clone(),
+            state: Mutex::new(state),
+        }
+    }
+
+    fn fault(&self, error: &io::Error) -> Fault {
+        Fault::io("write the output", &self.path, error)
+    }
+
+    fn open(&self, file: Option<File>) -> Result<File, Fault> {
+        match file {
+            Some(file) => Ok(file),
+            None => File::create_new(&self.path).map_err(|error| self.fault(&error)),
+        }
+    }
+
+    /// Passes bytes on to where they go.
+    fn pass(&self, target: &mut Target, bytes: Vec<u8>) -> Result<(), Fault> {
+        if let Target::Untouched(file) = target {
+            let file = self.open(file.take())?;
+            *target = self.start(file)?;
+        }
+        match target {
+            Target::Direct(file, hasher) => {
+                hasher.update(&bytes);
+                file.write_all(&bytes).map_err(|error| self.fault(&error))
+            }
+            Target::Threaded(threads) => {
+                let chunk = Chunk::new(bytes, &self.flow);
+                let sent = threads
+                    .chunks
+                    .iter()
+                    .all(|queue| queue.send(chunk.clone()).is_ok());
+                // A thread that has stopped has failed: find out why.
+                if sent {
+                    Ok(())
+                } else {
+                    self.complete(target).map(|_| ())
+                }
+            }
+            Target::Untouched(_) | Target::Finished(_) => {
+                Err(Fault::internal("an output was written to after its end"))
+            }
+        }
+    }
+
+    fn start(&self, file: File) -> Result<Target, Fault> {
+        if self.flow.threaded.fetch_add(1, Ordering::AcqRel) >= MAX_THREADED {
+            self.flow.threaded.fetch_sub(1, Ordering::AcqRel);
+            return Ok(Target::Direct(file, Hasher::new()));
+        }
+        let (to_writer, for_writer) = channel::<Arc<Chunk>>();
+        let (to_hasher, for_hasher) = channel::<Arc<Chunk>>();
+        let writer = spawn("wharf-write", move || write_all(file, &for_writer))?;
+        let hasher = spawn("wharf-hash", move || {
+            let mut hasher = Hasher::new();
+            for chunk in for_hasher {
+                hasher.update(&chunk.bytes);
+            }
+            hasher.finish()
+        })?;
+        Ok(Target::Threaded(Threads {
+            chunks: [to_writer, to_hasher],
+            writer,
+            hasher,
+        }))
+    }
+
+    /// Completes the file: everything written, hashed and on the disk.
+    fn complete(&self, target: &mut Target) -> Result<Digest, Fault> {
+        let unfinished = Target::Finished(Err(Fault::internal("an output was completed twice")));
+        let result = match std::mem::replace(target, unfinished) {
+            Target::Untouched(file) => self
+                .open(file)
+                .and_then(|file| self.sync(&file))
+                .map(|()| Digest::of(b"")),
+            Target::Direct(file, hasher) => self.sync(&file).map(|()| hasher.finish()),
+            Target::Threaded(Threads {
+                chunks,
+                writer,
+                hasher,
+            }) => {
+                drop(chunks);
+                self.flow.threaded.fetch_sub(1, Ordering::AcqRel);
+                match (writer.join(), hasher.join()) {
+                    (Ok(Ok(())), Ok(digest)) => Ok(digest),
+                    (Ok(Err(error)), _) => Err(self.fault(&error)),
+                    _ => Err(Fault::internal("a thread that wrote an output panicked")),
+                }
+            }
+            Target::Finished(result) => result,
+        };
+        *target = Target::Finished(result.clone());
+        result
+    }
+
+    fn sync(&self, file: &File) -> Result<(), Fault> {
+        file.sync_all().map_err(|error| self.fault(&error))
+    }
+
+    fn flush(&self, state: &mut State) -> Result<(), Fault> {
+        if state.gathered.is_empty() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut state.gathered);
+        // A small output does not need threads.
+        if let Target::Untouched(file) = &mut state.target
+            && state.size < GATHER as u64
+        {
+            let file = self.open(file.take())?;
+            state.target = Target::Direct(file, Hasher::new());
+        }
+        self.pass(&mut state.target, bytes)
+    }
+
+    /// Completes the file and says what was written.
+    pub(crate) fn finish(&self) -> Result<Written, Fault> {
+        let mut state = lock(&self.state);
+        let flushed = self.flush(&mut state);
+        let digest = self.complete(&mut state.target);
+        flushed?;
+        Ok(Written {
+            digest: digest?,
+            size: state.size,
+            media_type: state.media_type.clone(),
+            metadata: state.metadata.clone(),
+        })
+    }
+}
+
+/// Threads of an output that nobody finishes end with their queues.
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Fault> {
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work);
+    thread.map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))
+}
+
+fn write_all(mut file: File, chunks: &Receiver<Arc<Chunk>>) -> io::Result<()> {
+    for chunk in chunks {
+        file.write_all(&chunk.bytes)?;
+    }
+    file.sync_all()
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    fn write(&self, bytes: Vec<u8>) -> Result<(), Fault> {
+        self.flow
+            .counters
+            .written
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut state = lock(&self.state);
+        state.size += bytes.len() as u64;
+        if bytes.len() >= GATHER / 4 {
+            let state = &mut *state;
+            let gathered = std::mem::take(&mut state.gathered);
+            if !gathered.is_empty() {
+                self.pass(&mut state.target, gathered)?;
+            }
+            return self.pass(&mut state.target, bytes);
+        }
+        state.gathered.extend_from_slice(&bytes);
+        if state.gathered.len() >= GATHER {
+            let state = &mut *state;
+            let gathered = std::mem::take(&mut state.gathered);
+            return self.pass(&mut state.target, gathered);
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.flow.is_full()
+    }
+
+    async fn drained(&self) {
+        while self.flow.is_full() {
+            let less = self.flow.less.notified();
+            // Once more, now that a change in between wakes us.
+            if self.flow.is_full() {
+                less.await;
+            }
+        }
+    }
+
+    fn set_media_type(&self, media_type: String) {
+        lock(&self.state).media_type = Some(media_type);
+    }
+
+    fn set_metadata(&self, key: String, value: String) -> bool {
+        let metadata = &mut lock(&self.state).metadata;
+        if metadata.len() >= MAX_METADATA && !metadata.contains_key(&key) {
+            return false;
+        }
+        metadata.insert(key, value.into());
+        true
+    }
+
+    fn close(&self) {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        // A large output goes on beside the guest; what fails is said at the
+        // end.
+        let flushed = self.flush(state);
+        if let (Target::Direct(..) | Target::Untouched(_), Ok(())) = (&state.target, flushed) {
+            let _ = self.complete(&mut state.target);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sink(folder: &tempfile::TempDir) -> (FileSink, PathBuf, Arc<Flow>) {
+        let flow = Arc::new(Flow::new(&Arc::default()));
+        let path = folder.path().join("out");
+        (FileSink::create(&path, &flow).unwrap(), path, flow)
+    }
+
+    #[test]
+    fn bytes_arrive_in_order_whatever_their_size() {
+        for (chunk, total) in [
+            (1, 1000),
+            (1000, 1 << 20),
+            (1 << 20, 8 << 20),
+            (70_000, 3 << 20),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let (sink, path, flow) = sink(&folder);
+            let bytes: Vec<u8> = (0..total).map(|n: usize| (n % 251) as u8).collect();
+            bytes
+                .chunks(chunk)
+                .for_each(|chunk| sink.write(chunk.to_vec()).unwrap());
+            sink.close();
+            let written = sink.finish().unwrap();
+            assert_eq!(
+                (written.digest, written.size),
+                (Digest::of(&bytes), total as u64),
+                "{chunk}"
+            );
+            assert_eq!(std::fs::read(path).unwrap(), bytes);
+            assert_eq!(flow.waiting.load(Ordering::Relaxed), 0);
+            assert_eq!(flow.threaded.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn an_output_without_bytes_is_an_empty_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sink, path, _) = sink(&folder);
+        assert_eq!(sink.finish().unwrap().digest, Digest::of(b""));
+        assert_eq!(std::fs::read(path).unwrap(), b"");
+    }
+
+    #[test]
+    fn metadata_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sink, ..) = sink(&folder);
+        for n in 0..MAX_METADATA {
+            assert!(sink.set_metadata(format!("key-{n}"), "1".into()));
+        }
+        assert!(!sink.set_metadata("one-more".into(), "1".into()));
+        assert!(sink.set_metadata("key-0".into(), "2".into()));
+        assert_eq!(sink.finish().unwrap().metadata["key-0"], "2");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_drains() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sink, ..) = sink(&folder);
+        for _ in 0..40 {
+            sink.write(vec![7; 1 << 20]).unwrap();
+            if sink.is_full() {
+                sink.drained().await;
+                assert!(!sink.is_full());
+            }
+        }
+        assert_eq!(sink.finish().unwrap().size, 40 << 20);
+    }
+}

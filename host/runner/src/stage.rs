@@ -1,0 +1,473 @@
+//! Opens a plan's inputs and makes places for its outputs, before anything
+//! runs; and completes, publishes or forgets them afterwards.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Map;
+use wharf_model::key::KeyParts;
+use wharf_model::plan::{Argument, BadRequest, Bound, Problem, Shape};
+use wharf_model::record::Artifact;
+use wharf_model::signature::Function;
+use wharf_model::{Digest, Fault, Outcome, Plan};
+use wharf_sandbox::{Entry, Parameter, ProgramInput, Seed};
+
+use crate::digester::{Digester, Pending};
+use crate::local::{Place, Published};
+use crate::program::{Scratch, Wanted};
+use crate::run::RunError;
+use crate::sink::{FileSink, Flow, IoCounters};
+use crate::source::{FileSource, OpenFile};
+use crate::tree::{FolderSink, FolderSource};
+
+/// A plan whose artifacts are open.
+pub(crate) struct Staged {
+    pub(crate) entry: Entry,
+    inputs: Vec<Input>,
+    outputs: Outputs,
+    /// Hashes the inputs until it is dropped.
+    _digester: Digester,
+}
+
+/// An input, for the record.
+struct Input {
+    name: String,
+    path: String,
+    opened: Opened,
+    digest: Pending,
+}
+
+enum Opened {
+    File(Arc<OpenFile>),
+    Folder(Arc<FolderSource>),
+}
+
+/// The outputs of a typed step, or of a program.
+enum Outputs {
+    Typed(Vec<Output>),
+    Program(Option<Scratch>),
+}
+
+struct Output {
+    name: String,
+    path: String,
+    place: Place,
+    sink: Sink,
+}
+
+enum Sink {
+    File(Arc<FileSink>),
+    Folder(Arc<FolderSink>),
+}
+
+/// Gathers what is staged; mistakes in the request do not stop it, so that all
+/// are reported together.
+struct Stage<'a> {
+    overwrite: bool,
+    counters: &'a Arc<IoCounters>,
+    flow: Arc<Flow>,
+    digester: Digester,
+    inputs: Vec<Input>,
+    problems: Vec<Problem>,
+}
+
+/// Opens all that a plan names.
+pub(crate) fn stage(plan: &Plan, counters: &Arc<IoCounters>) -> Result<Staged, RunError> {
+    let mut stage = Stage {
+        overwrite: plan.overwrite,
+        counters,
+        flow: Arc::new(Flow::new(counters)),
+        digester: Digester::default(),
+        inputs: Vec::new(),
+        problems: Vec::new(),
+    };
+    let (entry, outputs) = match &plan.function {
+        Some(function) => stage.function(function, &plan.arguments)?,
+        None => stage.program(plan)?,
+    };
+    if !stage.problems.is_empty() {
+        return Err(BadRequest {
+            problems: stage.problems,
+        }
+        .into());
+    }
+    stage.digester.start()?;
+    Ok(Staged {
+        entry,
+        inputs: stage.inputs,
+        outputs,
+        _digester: stage.digester,
+    })
+}
+
+impl Stage<'_> {
+    fn function(
+        &mut self,
+        function: &Function,
+        arguments: &[Argument],
+    ) -> Result<(Entry, Outputs), Fault> {
+        let mut outputs = Vec::new();
+        let mut parameters = Vec::new();
+        for Argument { name, bound } in arguments {
+            let parameter = match bound {
+                Bound::Value { ty, json } => Ok(Parameter::Value(ty.clone(), json.clone())),
+                Bound::Inputs {
+                    shape: Shape::Tree,
+                    arity,
+                    paths,
+                } => {
+                    let trees = paths.iter().map(|path| self.folder(name, path));
+                    let trees = trees
+                        .map(|tree| tree.map(|tree| tree as _))
+                        .collect::<Result<_, _>>();
+                    trees.map(|trees| Parameter::InputTrees(*arity, trees))
+                }
+                Bound::Inputs {
+                    shape: Shape::File | Shape::Either,
+                    arity,
+                    paths,
+                } => {
+                    let files = paths.iter().map(|path| self.file(name, path));
+                    let files = files
+                        .map(|file| file.map(|file| file as _))
+                        .collect::<Result<_, _>>();
+                    files.map(|files| Parameter::Inputs(*arity, files))
+                }
+                Bound::Output { shape, path } => self.output(name, path, *shape, &mut outputs),
+            };
+            if let Some(parameter) = self.keep(parameter)? {
+                parameters.push((name.clone(), parameter));
+            }
+        }
+        let function = Box::new(function.clone());
+        Ok((
+            Entry::Function {
+                function,
+                parameters,
+            },
+            Outputs::Typed(outputs),
+        ))
+    }
+
+    fn program(&mut self, plan: &Plan) -> Result<(Entry, Outputs), Fault> {
+        let mut inputs = Vec::new();
+        let mut wanted = Vec::new();
+        for Argument { name, bound } in &plan.arguments {
+            match bound {
+                Bound::Value { .. } => {}
+                Bound::Inputs { paths, .. } => {
+                    for path in paths {
+                        let input = self.either(name, path);
+                        inputs.extend(self.keep(input)?.map(|input| (name.clone(), input)));
+                    }
+                }
+                Bound::Output { shape, path } => {
+                    let (name, path, shape) = (name.clone(), path.clone(), *shape);
+                    wanted.push(Wanted {
+                        name,
+                        path,
+                        shape,
+                        overwrite: self.overwrite,
+                    });
+                }
+            }
+        }
+        let scratch = Scratch::create(wanted);
+        let scratch = self.keep(scratch)?.flatten();
+        let folder = scratch.as_ref().map(Scratch::open).transpose()?;
+        let arguments = plan.program_arguments.clone();
+        Ok((
+            Entry::Program {
+                arguments,
+                inputs,
+                scratch: folder,
+            },
+            Outputs::Program(scratch),
+        ))
+    }
+
+    /// Keeps mistakes in the request for later; faults of the host end it.
+    fn keep<T>(&mut self, result: Result<T, Fault>) -> Result<Option<T>, Fault> {
+        use wharf_model::ErrorKind::{Input, Output};
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(fault) if matches!(fault.kind(), Input | Output) => {
+                let hint = fault.advice().map(str::to_owned);
+                self.problems.push(Problem {
+                    kind: fault.kind(),
+                    message: fault.to_string(),
+                    hint,
+                });
+                Ok(None)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn file(&mut self, name: &str, path: &Path) -> Result<Arc<FileSource>, Fault> {
+        let file = Arc::new(OpenFile::open(path)?);
+        let digest = self.digester.add(file.clone());
+        self.remember(name, path, Opened::File(file.clone()), &digest);
+        Ok(Arc::new(FileSource::new(file, digest, self.counters)))
+    }
+
+    fn folder(&mut self, name: &str, path: &Path) -> Result<Arc<FolderSource>, Fault> {
+        let folder = Arc::new(FolderSource::open(path, self.counters)?);
+        let digest = self.digester.add(folder.clone());
+        self.remember(name, path, Opened::Folder(folder.clone()), &digest);
+        Ok(folder)
+    }
+
+    fn either(&mut self, name: &str, path: &Path) -> Result<ProgramInput, Fault> {
+        match path.is_dir() {
+            true => Ok(ProgramInput::Tree(self.folder(name, path)?)),
+            false => Ok(ProgramInput::File(self.file(name, path)?)),
+        }
+    }
+
+    fn remember(&mut self, name: &str, path: &Path, opened: Opened, digest: &Pending) {
+        let path = path.display().to_string();
+        self.inputs.push(Input {
+            name: name.to_owned(),
+            path,
+            opened,
+            digest: digest.clone(),
+        });
+    }
+
+    fn output(
+        &mut self,
+        name: &str,
+        path: &Path,
+        shape: Shape,
+        outputs: &mut Vec<Output>,
+    ) -> Result<Parameter, Fault> {
+        let (place, sink, parameter) = match shape {
+            Shape::Tree => {
+                let place = Place::for_folder(path, self.overwrite)?;
+                let sink = Arc::new(FolderSink::new(place.temporary().to_owned(), &self.flow));
+                (
+                    place,
+                    Sink::Folder(sink.clone()),
+                    Parameter::OutputTree(sink),
+                )
+            }
+            Shape::File | Shape::Either => {
+                let (place, file) = Place::for_file(path, self.overwrite)?;
+                let sink = Arc::new(FileSink::to_file(file, path, &self.flow));
+                (place, Sink::File(sink.clone()), Parameter::Output(sink))
+            }
+        };
+        let path = path.display().to_string();
+        outputs.push(Output {
+            name: name.to_owned(),
+            path,
+            place,
+            sink,
+        });
+        Ok(parameter)
+    }
+}
+
+impl Staged {
+    /// What identifies the result, once all inputs are hashed.
+    pub(crate) fn key(
+        &self,
+        plan: &Plan,
+        step: Digest,
+    ) -> impl Future<Output = Result<KeyParts, Fault>> + Send + use<> {
+        let digests: Vec<_> = self
+            .inputs
+            .iter()
+            .map(|input| (input.name.clone(), input.digest.clone()))
+            .collect();
+        let parts = key_parts(plan, step);
+        async move {
+            let mut parts = parts;
+            for (name, digest) in digests {
+                parts
+                    .inputs
+                    .entry(name)
+                    .or_default()
+                    .push(digest.get().await?);
+            }
+            Ok(parts)
+        }
+    }
+
+    /// The seed: what the plan says, or derived from everything else.
+    pub(crate) fn seed(&self, plan: &Plan, step: Digest) -> Seed {
+        match plan.seed {
+            Some(seed) => Seed::known(seed),
+            None => {
+                let key = self.key(plan, step);
+                Seed::from_future(async move { Ok(key.await?.derive_seed()) })
+            }
+        }
+    }
+
+    /// Splits off what is called from what stays.
+    pub(crate) fn split(self) -> (Entry, Rest) {
+        (
+            self.entry,
+            Rest {
+                inputs: self.inputs,
+                outputs: self.outputs,
+                _digester: self._digester,
+            },
+        )
+    }
+}
+
+fn key_parts(plan: &Plan, step: Digest) -> KeyParts {
+    KeyParts {
+        step,
+        function: plan.function.as_ref().map(|function| function.name.clone()),
+        step_name: plan.step_name.clone(),
+        parameters: plan.values(),
+        arguments: plan.program_arguments.clone(),
+        inputs: Default::default(),
+        logical_time: plan.logical_time,
+        partition: plan.partition.clone(),
+        clock: plan.grants.clock,
+        entropy: plan.grants.entropy,
+        env: plan.grants.env.clone(),
+    }
+}
+
+/// What remains of a staged plan while the guest runs.
+pub(crate) struct Rest {
+    inputs: Vec<Input>,
+    outputs: Outputs,
+    _digester: Digester,
+}
+
+impl Rest {
+    /// Fails where an input is not what it was when it was opened.
+    pub(crate) fn check_inputs(&self) -> Result<(), Fault> {
+        for input in &self.inputs {
+            if let Opened::File(file) = &input.opened {
+                file.check_unchanged()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The inputs for the record, with the digests that are there.
+    pub(crate) fn inputs(&self) -> Vec<Artifact> {
+        let artifact = |input: &Input| {
+            let (size, files) = match &input.opened {
+                Opened::File(file) => (file.size(), None),
+                Opened::Folder(folder) => (folder.bytes(), Some(folder.files())),
+            };
+            Artifact {
+                name: input.name.clone(),
+                path: input.path.clone(),
+                digest: input.digest.now(),
+                size,
+                files,
+                media_type: None,
+                metadata: Map::new(),
+            }
+        };
+        self.inputs.iter().map(artifact).collect()
+    }
+
+    /// Waits until all inputs are hashed.
+    pub(crate) async fn hashed(&self) -> Result<(), Fault> {
+        for input in &self.inputs {
+            input.digest.get().await?;
+        }
+        Ok(())
+    }
+
+    /// Completes the outputs, then makes them visible, all or none. A program
+    /// that has not written one has failed, which is the outcome.
+    pub(crate) fn publish(self) -> Result<Result<Vec<Artifact>, Outcome>, Fault> {
+        let complete = match self.outputs {
+            Outputs::Typed(outputs) => outputs
+                .into_iter()
+                .map(complete)
+                .collect::<Result<Vec<_>, _>>()?,
+            Outputs::Program(None) => Vec::new(),
+            Outputs::Program(Some(scratch)) => match scratch.collect()? {
+                Err(outcome) => return Ok(Err(outcome)),
+                Ok(found) => {
+                    let pairs = scratch.wanted().iter().zip(found);
+                    pairs
+                        .map(|(wanted, found)| from_program(wanted, found))
+                        .collect()
+                }
+            },
+        };
+        let (places, artifacts): (Vec<_>, Vec<_>) = complete.into_iter().unzip();
+        publish_all(places)?;
+        Ok(Ok(artifacts))
+    }
+}
+
+fn complete(output: Output) -> Result<(Place, Artifact), Fault> {
+    let Output {
+        name,
+        path,
+        place,
+        sink,
+    } = output;
+    let artifact = match sink {
+        Sink::File(sink) => {
+            let written = sink.finish()?;
+            let (media_type, metadata) = (written.media_type, written.metadata);
+            let (digest, size) = (Some(written.digest), written.size);
+            Artifact {
+                name,
+                path,
+                digest,
+                size,
+                files: None,
+                media_type,
+                metadata,
+            }
+        }
+        Sink::Folder(sink) => {
+            let (digest, size, files) = sink.finish()?;
+            let (digest, files) = (Some(digest), Some(files));
+            Artifact {
+                name,
+                path,
+                digest,
+                size,
+                files,
+                media_type: None,
+                metadata: Map::new(),
+            }
+        }
+    };
+    Ok((place, artifact))
+}
+
+fn from_program(wanted: &Wanted, found: crate::program::Found) -> (Place, Artifact) {
+    let artifact = Artifact {
+        name: wanted.name.clone(),
+        path: wanted.path.display().to_string(),
+        digest: Some(found.digest),
+        size: found.size,
+        files: found.files,
+        media_type: None,
+        metadata: Map::new(),
+    };
+    (found.place, artifact)
+}
+
+fn publish_all(places: Vec<Place>) -> Result<(), Fault> {
+    let mut published: Vec<Published> = Vec::new();
+    for place in places {
+        match place.publish() {
+            Ok(one) => published.push(one),
+            Err(fault) => {
+                published.into_iter().for_each(Published::take_back);
+                return Err(fault);
+            }
+        }
+    }
+    Ok(())
+}

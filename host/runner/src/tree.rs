@@ -1,0 +1,341 @@
+//! Trees: folders of files as one artifact.
+//!
+//! The digest of a tree is the SHA-256 of its listing: a line `wharf tree/1`,
+//! then a line for each file, sorted by path, with its digest in hexadecimal,
+//! its size and its path, separated by single spaces.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use wharf_model::digest::Hasher;
+use wharf_model::name::{MAX_TREE_FILES, MAX_TREE_PARTS, TreePath};
+use wharf_model::{Digest, ErrorKind, Fault};
+use wharf_sandbox::artifact::{Sink, SinkTree, Source, SourceTree, TreeEntry};
+
+use crate::digester::{Digestible, Stop};
+use crate::sink::{FileSink, Flow, IoCounters, Written, lock};
+use crate::source::{OpenFile, cannot_read};
+
+/// A file in the listing of a tree.
+pub(crate) type Listed = (TreePath, Digest, u64);
+
+/// The digest of a tree with these files, in any order.
+pub(crate) fn tree_digest(mut files: Vec<Listed>) -> Digest {
+    files.sort();
+    let mut hasher = Hasher::new();
+    hasher.update(b"wharf tree/1\n");
+    for (path, digest, size) in files {
+        hasher.update(format!("{} {size} {path}\n", digest.hex()).as_bytes());
+    }
+    hasher.finish()
+}
+
+/// A folder of this machine that a guest reads.
+#[derive(Debug)]
+pub(crate) struct FolderSource {
+    folder: Dir,
+    path: PathBuf,
+    entries: Vec<TreeEntry>,
+    counters: Arc<IoCounters>,
+}
+
+impl FolderSource {
+    /// Lists a folder. Everything in it must be a file or folder: a link could
+    /// lead anywhere.
+    pub(crate) fn open(path: &Path, counters: &Arc<IoCounters>) -> Result<Self, Fault> {
+        let folder = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| {
+            let hint = "give a folder, or use a step that takes an input";
+            cannot_read(path, &error).hint(hint)
+        })?;
+        let mut entries = Vec::new();
+        list(&folder, path, "", &mut entries)?;
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let bytes = entries.iter().map(|entry| entry.size).sum();
+        counters.to_read.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Self {
+            folder,
+            path: path.to_owned(),
+            entries,
+            counters: counters.clone(),
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.size).sum()
+    }
+
+    pub(crate) fn files(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    fn open_file(&self, index: usize) -> Result<OpenFile, Fault> {
+        let entry = &self.entries[index];
+        let path = self.path.join(entry.path.as_str());
+        let file = self
+            .folder
+            .open(entry.path.as_str())
+            .map_err(|error| cannot_read(&path, &error))?;
+        let file = OpenFile::from_file(file.into_std(), &path)?;
+        match file.size() == entry.size {
+            true => Ok(file),
+            false => Err(Fault::new(
+                ErrorKind::InputChanged,
+                format!("the input `{}` changed while the step ran", path.display()),
+            )),
+        }
+    }
+}
+
+/// Adds what is in a folder of `root` to a listing.
+fn list(root: &Dir, path: &Path, base: &str, entries: &mut Vec<TreeEntry>) -> Result<(), Fault> {
+    let refuse = |name: &str, why: &str| {
+        let message = format!("the input `{}` has `{name}`, which {why}", path.display());
+        Fault::new(ErrorKind::Input, message)
+            .hint("an input tree holds regular files and folders only")
+    };
+    if base.split('/').count() > MAX_TREE_PARTS {
+        return Err(refuse(base, "is nested too deeply"));
+    }
+    let here = if base.is_empty() { "." } else { base };
+    for entry in root
+        .read_dir(here)
+        .map_err(|error| cannot_read(&path.join(base), &error))?
+    {
+        let entry = entry.map_err(|error| cannot_read(&path.join(base), &error))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            return Err(refuse(&name.to_string_lossy(), "is not valid UTF-8"));
+        };
+        let name = if base.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{base}/{name}")
+        };
+        let metadata = entry
+            .metadata()
+            .map_err(|error| cannot_read(&path.join(&name), &error))?;
+        if metadata.is_dir() {
+            list(root, path, &name, entries)?;
+        } else if metadata.is_file() {
+            let tree_path = TreePath::new(&name)
+                .map_err(|error| refuse(&name, &format!("cannot be used: {error}")))?;
+            entries.push(TreeEntry {
+                path: tree_path,
+                size: metadata.len(),
+            });
+        } else {
+            return Err(refuse(&name, "is neither a file nor a folder"));
+        }
+        if entries.len() > MAX_TREE_FILES {
+            return Err(refuse(
+                &name,
+                &format!("is one file more than {MAX_TREE_FILES}, the most in a tree"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Digestible for FolderSource {
+    fn bytes(&self) -> u64 {
+        Self::bytes(self)
+    }
+
+    fn digest(&self, stop: &Stop) -> Result<Digest, Fault> {
+        let mut files = Vec::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let file = self.open_file(index)?;
+            files.push((entry.path.clone(), file.digest(stop)?, entry.size));
+            file.check_unchanged()?;
+        }
+        Ok(tree_digest(files))
+    }
+}
+
+impl SourceTree for FolderSource {
+    fn entries(&self) -> &[TreeEntry] {
+        &self.entries
+    }
+
+    fn open(&self, index: usize) -> Result<Arc<dyn Source>, Fault> {
+        let file = Arc::new(self.open_file(index)?);
+        Ok(Arc::new(TreeFile {
+            file,
+            counters: self.counters.clone(),
+        }))
+    }
+}
+
+/// A file of a tree as a guest reads it.
+#[derive(Debug)]
+struct TreeFile {
+    file: Arc<OpenFile>,
+    counters: Arc<IoCounters>,
+}
+
+#[async_trait]
+impl Source for TreeFile {
+    fn size(&self) -> u64 {
+        self.file.size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read_at(offset, buffer)?;
+        self.counters.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+
+    async fn digest(&self) -> Result<Digest, Fault> {
+        // Asked for rarely, and for one file: hashed when asked for.
+        let file = self.file.clone();
+        let digest = tokio::task::spawn_blocking(move || file.digest(&Stop::default()));
+        digest.await.map_err(Fault::internal)?
+    }
+}
+
+/// A folder that a guest fills; it becomes visible when it is published.
+#[derive(Debug)]
+pub(crate) struct FolderSink {
+    folder: PathBuf,
+    flow: Arc<Flow>,
+    state: Mutex<FolderState>,
+}
+
+#[derive(Debug, Default)]
+struct FolderState {
+    files: BTreeMap<TreePath, Arc<FileSink>>,
+    folders: BTreeSet<String>,
+}
+
+impl FolderSink {
+    /// Fills an empty folder.
+    pub(crate) fn new(folder: PathBuf, flow: &Arc<Flow>) -> Self {
+        Self {
+            folder,
+            flow: flow.clone(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Completes all files and says what was written.
+    pub(crate) fn finish(&self) -> Result<(Digest, u64, u64), Fault> {
+        let mut state = lock(&self.state);
+        let mut listed = Vec::new();
+        for (path, sink) in std::mem::take(&mut state.files) {
+            let Written { digest, size, .. } = sink.finish()?;
+            listed.push((path, digest, size));
+        }
+        for folder in state.folders.iter().map(|folder| self.folder.join(folder)) {
+            crate::local::sync_folder(&folder)?;
+        }
+        crate::local::sync_folder(&self.folder)?;
+        let bytes = listed.iter().map(|(_, _, size)| size).sum();
+        let files = listed.len() as u64;
+        Ok((tree_digest(listed), bytes, files))
+    }
+}
+
+impl SinkTree for FolderSink {
+    fn create(&self, path: &TreePath) -> Result<Option<Arc<dyn Sink>>, Fault> {
+        let mut state = lock(&self.state);
+        let is_file =
+            |path: &str| TreePath::new(path).is_ok_and(|path| state.files.contains_key(&path));
+        let taken = state.files.contains_key(path)
+            || state.folders.contains(path.as_str())
+            || path.parents().any(is_file);
+        if taken {
+            return Ok(None);
+        }
+        for parent in path.parents() {
+            if !state.folders.contains(parent) {
+                let folder = self.folder.join(parent);
+                std::fs::create_dir(&folder)
+                    .map_err(|error| Fault::io("create", &folder, &error))?;
+                state.folders.insert(parent.to_owned());
+            }
+        }
+        let sink = Arc::new(FileSink::create(
+            &self.folder.join(path.as_str()),
+            &self.flow,
+        )?);
+        state.files.insert(path.clone(), sink.clone());
+        Ok(Some(sink))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::new(text).unwrap()
+    }
+
+    #[test]
+    fn the_digest_of_a_tree_is_pinned() {
+        let files = vec![
+            (path("b"), Digest::of(b"2"), 1),
+            (path("a/x"), Digest::of(b"1"), 1),
+        ];
+        let listing = format!(
+            "wharf tree/1\n{} 1 a/x\n{} 1 b\n",
+            Digest::of(b"1").hex(),
+            Digest::of(b"2").hex()
+        );
+        assert_eq!(tree_digest(files), Digest::of(listing.as_bytes()));
+    }
+
+    #[test]
+    fn links_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("good"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("bad")).unwrap();
+        let fault = FolderSource::open(folder.path(), &Arc::default()).unwrap_err();
+        assert_eq!(fault.kind(), ErrorKind::Input);
+        assert!(fault.to_string().contains("`bad`"), "{fault}");
+    }
+
+    #[test]
+    fn files_are_listed_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        for name in ["z", "a/b/1", "a-0"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let tree = FolderSource::open(folder.path(), &Arc::default()).unwrap();
+        let paths: Vec<_> = tree
+            .entries()
+            .iter()
+            .map(|entry| entry.path.as_str())
+            .collect();
+        assert_eq!(paths, ["a-0", "a/b/1", "z"]);
+        assert_eq!(tree.bytes(), 9);
+    }
+
+    #[test]
+    fn a_path_is_created_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let flow = Arc::new(Flow::new(&Arc::default()));
+        let sink = FolderSink::new(folder.path().to_owned(), &flow);
+        assert!(sink.create(&path("a/b")).unwrap().is_some());
+        for taken in ["a/b", "a", "a/b/c"] {
+            assert!(sink.create(&path(taken)).unwrap().is_none(), "{taken}");
+        }
+        sink.create(&path("a/c"))
+            .unwrap()
+            .unwrap()
+            .write(b"22".to_vec())
+            .unwrap();
+        let (digest, bytes, files) = sink.finish().unwrap();
+        let wanted = vec![
+            (path("a/b"), Digest::of(b""), 0),
+            (path("a/c"), Digest::of(b"22"), 2),
+        ];
+        assert_eq!((digest, bytes, files), (tree_digest(wanted), 2, 2));
+    }
+}

@@ -1,0 +1,313 @@
+//! Wharf's sandbox: runs one component under limits, with what it was granted.
+//!
+//! ```text
+//! bytes -> open -> Opened -> prepare -> Component -> call -> Called
+//! ```
+//!
+//! The sandbox knows bytes, traits ([`artifact`]) and limits. It does not read
+//! artifacts from disk, publish outputs or write records; that is
+//! `wharf-runner`. It never prints.
+#![deny(missing_docs)]
+
+pub mod artifact;
+mod component;
+mod convert;
+mod engine;
+mod host;
+mod invoke;
+mod limiter;
+
+use std::fmt;
+
+use tokio::sync::OnceCell;
+use wasmtime::component::{InstancePre, Linker};
+use wasmtime::{Engine, component as wasm};
+use wharf_model::limits::{LimitKind, Limits};
+use wharf_model::{Digest, ErrorKind, Fault};
+
+pub use component::cache::CompileCache;
+pub use component::compile::{Compiler, child_main};
+pub use component::{Description, Import};
+pub use engine::WASMTIME_VERSION;
+pub use host::filesystem::ProgramInput;
+pub use host::telemetry::Progress;
+pub use invoke::{Call, Called, Entry, Parameter, Seed};
+
+use component::cache::EntryKey;
+use component::compile::{Compiled, Job, missing_imports};
+use host::State;
+
+/// Runs components.
+pub struct Sandbox {
+    compiler: Compiler,
+    cache: Option<CompileCache>,
+    /// One engine for code without fuel, one for code with it; made when first
+    /// needed.
+    engines: [OnceCell<EngineParts>; 2],
+}
+
+/// An engine with what belongs to it.
+struct EngineParts {
+    engine: Engine,
+    linker: Linker<State>,
+    /// Stops when the sandbox goes.
+    _ticker: engine::Ticker,
+}
+
+/// A component that is known, and maybe compiled.
+pub struct Opened {
+    digest: Digest,
+    size: u64,
+    description: Description,
+    key: EntryKey,
+    code: Code,
+}
+
+/// A component as far as it has come.
+enum Code {
+    Wasm(Vec<u8>),
+    Compiled(Vec<u8>),
+}
+
+/// A component that is ready to run.
+pub struct Component {
+    digest: Digest,
+    size: u64,
+    description: Description,
+    from_cache: bool,
+    pre: InstancePre<State>,
+}
+
+/// Why a component cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// It is not fit to run, or the host failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// Its size, or what it takes to compile it, is over a limit.
+    #[error("exceeded the limit `{limit}` of {allowed}")]
+    LimitExceeded {
+        /// Which one.
+        limit: LimitKind,
+        /// Its value.
+        allowed: String,
+    },
+}
+
+impl Sandbox {
+    /// A sandbox that compiles with `compiler` and keeps compiled code in
+    /// `cache`.
+    #[must_use]
+    pub fn new(compiler: Compiler, cache: Option<CompileCache>) -> Self {
+        Self {
+            compiler,
+            cache,
+            engines: [const { OnceCell::const_new() }; 2],
+        }
+    }
+
+    /// Tells what a component is; `digest` is that of its bytes. Looks into the
+    /// cache first: what was compiled before need not be looked at again.
+    ///
+    /// # Errors
+    /// Where the bytes are not a component that Wharf can run, or looking at
+    /// them takes more than the limits allow.
+    pub async fn open(
+        &self,
+        wasm: Vec<u8>,
+        digest: Digest,
+        limits: &Limits,
+    ) -> Result<Opened, PrepareError> {
+        let parts = self.parts(limits).await?;
+        let key = EntryKey {
+            component: digest,
+            compatibility: engine::compatibility(&parts.engine),
+        };
+        let size = wasm.len() as u64;
+        let (description, code) = match self.cache.as_ref().and_then(|cache| cache.get(&key)) {
+            Some(Compiled { description, code }) => (description, Code::Compiled(code)),
+            None => {
+                let described = self.compiler.run(&wasm, Job::Describe, limits).await?;
+                (described.description, Code::Wasm(wasm))
+            }
+        };
+        Ok(Opened {
+            digest,
+            size,
+            description,
+            key,
+            code,
+        })
+    }
+
+    /// Makes a component ready to run. `compiling` is called before it is
+    /// compiled, and not where compiled code was in the cache.
+    ///
+    /// # Errors
+    /// Where the component needs what nobody provides, or compiling it takes
+    /// more than the limits allow.
+    pub async fn prepare(
+        &self,
+        opened: Opened,
+        limits: &Limits,
+        compiling: impl FnOnce(),
+    ) -> Result<Component, PrepareError> {
+        let Opened {
+            digest,
+            size,
+            description,
+            key,
+            code,
+        } = opened;
+        if let Some(fault) = missing_imports(&description) {
+            return Err(fault.into());
+        }
+        let parts = self.parts(limits).await?;
+        let (code, from_cache) = match code {
+            Code::Compiled(code) => (code, true),
+            Code::Wasm(wasm) => {
+                compiling();
+                let job = Job::Compile {
+                    fuel: limits.fuel.is_some(),
+                };
+                let compiled = self.compiler.run(&wasm, job, limits).await?;
+                self.keep(&key, &compiled);
+                (compiled.code, false)
+            }
+        };
+        let pre = load(parts, &code)?;
+        Ok(Component {
+            digest,
+            size,
+            description,
+            from_cache,
+            pre,
+        })
+    }
+
+    async fn parts(&self, limits: &Limits) -> Result<&EngineParts, Fault> {
+        let fuel = limits.fuel.is_some();
+        self.engines[usize::from(fuel)]
+            .get_or_try_init(|| async { parts(fuel) })
+            .await
+    }
+
+    /// A cache that cannot be written makes the next run slower, not this one
+    /// wrong.
+    fn keep(&self, key: &EntryKey, compiled: &Compiled) {
+        let kept = self.cache.as_ref().map(|cache| cache.put(key, compiled));
+        if let Some(Err(fault)) = kept {
+            tracing::warn!(%fault, "compiled code is not kept");
+        }
+    }
+
+    /// Calls a component.
+    ///
+    /// # Errors
+    /// Where the host failed. However the guest ends is an outcome.
+    pub async fn call(&self, component: &Component, call: Call) -> Result<Called, Fault> {
+        invoke::call(component, call).await
+    }
+}
+
+fn parts(fuel: bool) -> Result<EngineParts, Fault> {
+    let engine = engine::engine(fuel)?;
+    let mut linker = Linker::new(&engine);
+    host::link(&mut linker).map_err(|error| Fault::internal(format!("cannot link: {error:#}")))?;
+    let _ticker = engine::Ticker::start(&engine)?;
+    Ok(EngineParts {
+        engine,
+        linker,
+        _ticker,
+    })
+}
+
+fn load(parts: &EngineParts, code: &[u8]) -> Result<InstancePre<State>, Fault> {
+    // SAFETY: the code was made by wasmtime from this very component: by the
+    // compiling process just now, or earlier, and then it carries a keyed hash
+    // that only this user's Wharf can have written (see `component::cache`).
+    let component = unsafe { wasm::Component::deserialize(&parts.engine, code) };
+    let component = component
+        .map_err(|error| Fault::internal(format!("compiled code cannot be loaded: {error:#}")))?;
+    parts.linker.instantiate_pre(&component).map_err(|error| {
+        let message = format!("the component does not fit what Wharf provides: {error:#}");
+        Fault::new(ErrorKind::MissingImport, message)
+            .hint("build it against the interfaces that `wharf inspect` lists as provided")
+    })
+}
+
+impl Opened {
+    /// The digest of the component.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The size of the component in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What the component is and needs.
+    #[must_use]
+    pub const fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Whether compiled code was in the cache.
+    #[must_use]
+    pub const fn is_compiled(&self) -> bool {
+        matches!(self.code, Code::Compiled(_))
+    }
+}
+
+impl Component {
+    /// The digest of the bytes that it was made from.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The size in bytes of what it was made from.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What it is and needs.
+    #[must_use]
+    pub const fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Whether its code was in the cache.
+    #[must_use]
+    pub const fn from_cache(&self) -> bool {
+        self.from_cache
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("compiler", &self.compiler)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}

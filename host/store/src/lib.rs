@@ -1,0 +1,288 @@
+//! Wharf's store: what is kept of runs, as objects under one URL.
+//!
+//! There is no server and no database: an object, once written, is the truth.
+//! A record is written by one conditional create. Where the answer to it is
+//! lost or says that the object exists, the object is read back: the same bytes
+//! mean success, others are a conflict.
+//!
+//! ```text
+//! runs/<id>.json     the record of a run
+//! logs/<id>.jsonl    the events of a run, one JSON text a line, where it had some
+//! ```
+#![deny(missing_docs)]
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use wharf_model::event::Event;
+use wharf_model::record::{FORMAT, RunId};
+use wharf_model::{ErrorKind, Fault, Record};
+
+/// Most bytes of an object that is read whole. A record is some kilobytes, and
+/// a log at most what the run's limit allows.
+const MAX_OBJECT_BYTES: u64 = 256 << 20;
+
+/// A place where runs are kept.
+#[derive(Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    place: String,
+}
+
+impl Store {
+    /// Opens the store in a folder, which is made when something is written.
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or used.
+    pub fn open_folder(folder: &Path) -> Result<Self, Fault> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Fault::io("create the store", folder, &error))?;
+        let objects = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|error| {
+                Fault::new(ErrorKind::Store, format!("cannot open the store: {error}"))
+            })?
+            // Without it, a record can be lost with the machine's power after
+            // the run was reported.
+            .with_fsync(true);
+        Ok(Self {
+            objects: Arc::new(objects),
+            place: folder.display().to_string(),
+        })
+    }
+
+    /// A store in memory, gone with the last clone.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self {
+            objects: Arc::new(InMemory::new()),
+            place: "memory".to_owned(),
+        }
+    }
+
+    /// Where the store is, for people to read.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Keeps the record of a run, and its events where it had some. The record
+    /// is written last: a run that has one is complete.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] where the store has another record of that id;
+    /// otherwise where writing fails.
+    pub async fn put_run(&self, record: &Record, events: &[Event]) -> Result<(), Fault> {
+        if !events.is_empty() {
+            self.create(&log_path(&record.id), json_lines(events)?)
+                .await?;
+        }
+        let mut json = serde_json::to_vec_pretty(record).map_err(Fault::internal)?;
+        json.push(b'\n');
+        self.create(&record_path(&record.id), json.into()).await
+    }
+
+    /// The record of a run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownRun`] where there is none; [`ErrorKind::Store`] where
+    /// it cannot be read or understood.
+    pub async fn run(&self, id: &RunId) -> Result<Record, Fault> {
+        let path = record_path(id);
+        let Some(bytes) = self.read(&path).await? else {
+            return Err(self.unknown(id.as_str()));
+        };
+        let record: Record = serde_json::from_slice(&bytes).map_err(|error| {
+            Fault::new(
+                ErrorKind::Store,
+                format!(
+                    "the record `{path}` in {} cannot be understood: {error}",
+                    self.place
+                ),
+            )
+            .hint("a newer version of Wharf may have written it")
+        })?;
+        match record.format == FORMAT {
+            true => Ok(record),
+            false => Err(Fault::new(
+                ErrorKind::Store,
+                format!(
+                    "the record `{path}` has the format {}, not {FORMAT}",
+                    record.format
+                ),
+            )),
+        }
+    }
+
+    /// The events of a run, in order.
+    ///
+    /// # Errors
+    /// Where they cannot be read or understood.
+    pub async fn events(&self, id: &RunId) -> Result<Vec<Event>, Fault> {
+        let path = log_path(id);
+        let bytes = self.read(&path).await?.unwrap_or_default();
+        let lines = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        let events = lines.map(serde_json::from_slice).collect::<Result<_, _>>();
+        events.map_err(|error| {
+            Fault::new(
+                ErrorKind::Store,
+                format!("the log `{path}` in {} is damaged: {error}", self.place),
+            )
+        })
+    }
+
+    /// The ids of all runs, newest first.
+    ///
+    /// # Errors
+    /// Where listing fails.
+    pub async fn runs(&self) -> Result<Vec<RunId>, Fault> {
+        let prefix = ObjectPath::from("runs");
+        let listed = self
+            .objects
+            .list(Some(&prefix))
+            .try_collect::<Vec<_>>()
+            .await;
+        let listed = listed.map_err(|error| self.fault("list the runs", &error))?;
+        let ids = listed
+            .iter()
+            .filter_map(|object| object.location.filename());
+        let ids = ids.filter_map(|name| name.strip_suffix(".json")?.parse().ok());
+        let mut ids: Vec<RunId> = ids.collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(ids)
+    }
+
+    /// The run whose id is, begins or ends with a text; `last` is the newest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownRun`] where none or several fit.
+    pub async fn find_run(&self, text: &str) -> Result<RunId, Fault> {
+        let ids = self.runs().await?;
+        if text == "last" {
+            return ids.into_iter().next().ok_or_else(|| self.unknown(text));
+        }
+        let fits = |id: &&RunId| id.as_str().starts_with(text) || id.as_str().ends_with(text);
+        let fitting: Vec<_> = ids.iter().filter(fits).collect();
+        match &fitting[..] {
+            [id] => Ok((*id).clone()),
+            [] => Err(self.unknown(text)),
+            several => Err(Fault::new(
+                ErrorKind::UnknownRun,
+                format!("{} runs begin or end with `{text}`", several.len()),
+            )
+            .hint("give more of the id")),
+        }
+    }
+
+    fn unknown(&self, text: &str) -> Fault {
+        Fault::new(
+            ErrorKind::UnknownRun,
+            format!("there is no run `{text}` in the store {}", self.place),
+        )
+        .hint("`wharf runs` lists the runs; `--store` says where they are")
+    }
+
+    /// Writes an object that must not exist, durably.
+    async fn create(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), Fault> {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        let Err(error) = self
+            .objects
+            .put_opts(path, bytes.clone().into(), options)
+            .await
+        else {
+            return Ok(());
+        };
+        // The answer may be about this very write: its acknowledgement was
+        // lost, and a retry met its own object.
+        match self.read(path).await {
+            Ok(Some(found)) if found == bytes => Ok(()),
+            Ok(Some(_)) => Err(Fault::new(
+                ErrorKind::Conflict,
+                format!("the store {} holds another object at `{path}`", self.place),
+            )),
+            Ok(None) | Err(_) => Err(self.fault(&format!("write `{path}`"), &error)),
+        }
+    }
+
+    async fn read(&self, path: &ObjectPath) -> Result<Option<Bytes>, Fault> {
+        let found = match self.objects.get(path).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.fault(&format!("read `{path}`"), &error)),
+        };
+        if found.meta.size > MAX_OBJECT_BYTES {
+            let message = format!(
+                "`{path}` in the store {} has {} bytes",
+                self.place, found.meta.size
+            );
+            return Err(Fault::new(ErrorKind::Store, message));
+        }
+        let bytes = found
+            .bytes()
+            .await
+            .map_err(|error| self.fault(&format!("read `{path}`"), &error))?;
+        Ok(Some(bytes))
+    }
+
+    fn fault(&self, doing: &str, error: &object_store::Error) -> Fault {
+        let kind = match io_cause(error).map(ErrorKind::of_io) {
+            Some(ErrorKind::DiskFull) => ErrorKind::DiskFull,
+            _ => ErrorKind::Store,
+        };
+        Fault::new(
+            kind,
+            format!("cannot {doing} in the store {}: {error}", self.place),
+        )
+    }
+}
+
+/// The I/O error at the bottom of an error of object_store.
+fn io_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref() {
+            return Some(io);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn json_lines(events: &[Event]) -> Result<Bytes, Fault> {
+    let mut lines = Vec::new();
+    for event in events {
+        serde_json::to_writer(&mut lines, event).map_err(Fault::internal)?;
+        lines.push(b'\n');
+    }
+    Ok(lines.into())
+}
+
+fn record_path(id: &RunId) -> ObjectPath {
+    ObjectPath::from(format!("runs/{id}.json"))
+}
+
+fn log_path(id: &RunId) -> ObjectPath {
+    ObjectPath::from(format!("logs/{id}.jsonl"))
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

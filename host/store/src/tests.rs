@@ -1,0 +1,153 @@
+//! One suite that every kind of store passes.
+
+use super::*;
+use wharf_model::event::Level;
+use wharf_model::limits::Limits;
+use wharf_model::outcome::Outcome;
+use wharf_model::record::{Host, Step, Timings, Usage};
+use wharf_model::request::DEFAULT_LOGICAL_TIME;
+use wharf_model::{Digest, Record};
+
+fn record(id: &str) -> Record {
+    Record {
+        format: FORMAT.to_owned(),
+        id: id.parse().unwrap(),
+        host: Host {
+            version: "0".into(),
+            wasmtime: "0".into(),
+            platform: "test".into(),
+        },
+        step: Step {
+            reference: "train.wasm".into(),
+            name: "run".into(),
+            digest: Digest::of(b"step"),
+            size: 4,
+            signature: Some("run: func()".into()),
+        },
+        parameters: serde_json::Map::from_iter([("epochs".to_owned(), 5.into())]),
+        arguments: vec![],
+        inputs: vec![],
+        outputs: vec![],
+        grants: vec![],
+        deterministic: true,
+        limits: Limits::default(),
+        logical_time: DEFAULT_LOGICAL_TIME,
+        partition: None,
+        seed: Some(7),
+        key: Some(Digest::of(b"key")),
+        outcome: Outcome::Succeeded {
+            results: serde_json::json!({"accuracy": 0.5}),
+        },
+        usage: Usage::default(),
+        timings: Timings {
+            started: DEFAULT_LOGICAL_TIME,
+            compiled_before: true,
+            prepare_us: 1,
+            stage_us: 2,
+            invoke_us: 3,
+            publish_us: 4,
+        },
+    }
+}
+
+fn events() -> Vec<Event> {
+    let log = Event::Log {
+        level: Level::Info,
+        message: "hello".into(),
+        fields: vec![("a".into(), "b".into())],
+    };
+    let metric = |value| Event::Metric {
+        name: "loss".into(),
+        value,
+        step: Some(1),
+    };
+    vec![log, metric(0.25), metric(f64::INFINITY)]
+}
+
+fn stores() -> (tempfile::TempDir, Vec<Store>) {
+    let folder = tempfile::tempdir().unwrap();
+    let local = Store::open_folder(&folder.path().join("store")).unwrap();
+    (folder, vec![Store::in_memory(), local])
+}
+
+#[tokio::test]
+async fn what_is_put_comes_back() {
+    let (_folder, stores) = stores();
+    for store in stores {
+        let record = record("run-1");
+        store.put_run(&record, &events()).await.unwrap();
+        assert_eq!(store.run(&record.id).await.unwrap(), record);
+        assert_eq!(store.events(&record.id).await.unwrap(), events());
+        let other = super::tests::record("run-2");
+        store.put_run(&other, &[]).await.unwrap();
+        assert_eq!(store.events(&other.id).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_written_once() {
+    let (_folder, stores) = stores();
+    for store in stores {
+        let first = record("run-1");
+        store.put_run(&first, &[]).await.unwrap();
+        // The same again is what a lost acknowledgement looks like.
+        store.put_run(&first, &[]).await.unwrap();
+        let other = Record {
+            seed: Some(8),
+            ..first.clone()
+        };
+        let fault = store.put_run(&other, &[]).await.unwrap_err();
+        assert_eq!(fault.kind(), ErrorKind::Conflict);
+        assert_eq!(store.run(&first.id).await.unwrap(), first);
+    }
+}
+
+#[tokio::test]
+async fn runs_are_found_newest_first() {
+    let (_folder, stores) = stores();
+    for store in stores {
+        assert_eq!(store.runs().await.unwrap(), []);
+        assert_eq!(
+            store.find_run("last").await.unwrap_err().kind(),
+            ErrorKind::UnknownRun
+        );
+        for id in ["019a-11", "019c-33", "019b-22"] {
+            store.put_run(&record(id), &[]).await.unwrap();
+        }
+        let ids = store.runs().await.unwrap();
+        assert_eq!(
+            ids.iter().map(RunId::as_str).collect::<Vec<_>>(),
+            ["019c-33", "019b-22", "019a-11"]
+        );
+        for (text, found) in [("last", "019c-33"), ("019b", "019b-22"), ("11", "019a-11")] {
+            assert_eq!(store.find_run(text).await.unwrap().as_str(), found);
+        }
+        assert!(
+            store
+                .find_run("019")
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("3 runs begin")
+        );
+        assert_eq!(
+            store.find_run("zz").await.unwrap_err().kind(),
+            ErrorKind::UnknownRun
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_understood_is_a_typed_fault() {
+    let (_folder, stores) = stores();
+    for store in stores {
+        let path = ObjectPath::from("runs/bad.json");
+        store
+            .create(&path, Bytes::from_static(b"{\"format\": \"wharf.run/9\"}"))
+            .await
+            .unwrap();
+        let fault = store.run(&"bad".parse().unwrap()).await.unwrap_err();
+        assert_eq!(fault.kind(), ErrorKind::Store);
+        assert!(fault.to_string().contains("runs/bad.json"), "{fault}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Build automation for this repository: `cargo xtask <command>`.
+//!
+//! Only what cargo cannot do by itself is here: guests in several languages and
+//! the tools that build them. The host is built by cargo alone.
+
+mod c;
+mod context;
+mod go;
+mod guests;
+mod javascript;
+mod process;
+mod python;
+mod rust;
+mod stamp;
+mod toolchain;
+mod venv;
+mod wat_text;
+mod wit_section;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Build automation for Wharf"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the guests, and installs what that needs.
+    Guests {
+        /// Builds only these guests.
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        only: Vec<String>,
+    },
+    /// Makes a Python environment with pinned packages, and prints its folder.
+    Venv {
+        /// Which one.
+        #[arg(value_enum)]
+        environment: venv::Environment,
+    },
+}
+
+#[expect(clippy::print_stdout, reason = "the folder is the command's result")]
+fn main() -> Result<()> {
+    let context = Context::from_environment()?;
+    match Arguments::parse().command {
+        Command::Guests { only } if only.is_empty() => guests::build_all(&context),
+        Command::Guests { only } => guests::build_only(&context, &only),
+        Command::Venv { environment } => {
+            println!(
+                "{}",
+                venv::ensure(&context, environment)?.folder().display()
+            );
+            Ok(())
+        }
+    }
+}
