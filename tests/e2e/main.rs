@@ -1,1 +1,13 @@
 //! End to end: the real binary against real parts.
+//!
+//! Each test has a project folder of its own and runs `wharf` in it, in an
+//! empty environment. The guests are the ones that `cargo xtask guests` builds.
+
+mod bad_components;
+mod bad_input;
+mod harness;
+mod hostile;
+mod hostile_programs;
+mod limits;
+mod programs;
+mod typed;

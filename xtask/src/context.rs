@@ -35,6 +35,11 @@ impl Context {
         self.root.join(path)
     }
 
+    /// The folder of everything that is made.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     /// The finished guests: `NAME.wasm`.
     pub(crate) fn guests(&self) -> PathBuf {
         self.target.join("guests")

@@ -42,7 +42,7 @@ pub(crate) enum Language {
 }
 
 /// The guests in `guest-examples/NAME`.
-const EXAMPLES: [(&str, Language); 13] = [
+const EXAMPLES: [(&str, Language); 14] = [
     ("noop", Language::Rust),
     ("copy", Language::Rust),
     ("split", Language::Rust),
@@ -56,6 +56,7 @@ const EXAMPLES: [(&str, Language); 13] = [
     ("profile", Language::JavaScript),
     ("wordcount", Language::Go),
     ("linecount", Language::C),
+    ("hello", Language::Rust),
 ];
 
 /// Builds every guest that is not up to date.
@@ -107,7 +108,10 @@ fn example(context: &Context, name: &str, language: Language) -> Guest {
     let wit = match language {
         // One contract in two languages: the host cannot tell them apart.
         Language::Python => Some(context.source("guest-examples/train/wit")),
-        Language::Rust | Language::JavaScript => Some(source.join("wit")),
+        // A program has no world of its own.
+        Language::Rust | Language::JavaScript => {
+            Some(source.join("wit")).filter(|folder| folder.is_dir())
+        }
         Language::Go | Language::C | Language::Text => None,
     };
     Guest {

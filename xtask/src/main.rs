@@ -1,10 +1,14 @@
 //! Build automation for this repository: `cargo xtask <command>`.
 //!
-//! Only what cargo cannot do by itself is here: guests in several languages and
-//! the tools that build them. The host is built by cargo alone.
+//! Only what cargo cannot do by itself is here: guests in several languages, the
+//! tools that build them, and the tasks that need both guests and host. The host
+//! is built by cargo alone.
 
+mod bench;
 mod c;
+mod cargo;
 mod context;
+mod demo;
 mod go;
 mod guests;
 mod javascript;
@@ -12,6 +16,7 @@ mod process;
 mod python;
 mod rust;
 mod stamp;
+mod test;
 mod toolchain;
 mod venv;
 mod wat_text;
@@ -35,6 +40,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Sets up, trains a classifier on real data and evaluates it.
+    Demo,
+    /// Sets up and runs every test.
+    Test {
+        /// Runs also what takes too long for each change.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Sets up and measures, each beside its yardstick.
+    Bench(bench::Bench),
     /// Builds the guests, and installs what that needs.
     Guests {
         /// Builds only these guests.
@@ -53,6 +68,9 @@ enum Command {
 fn main() -> Result<()> {
     let context = Context::from_environment()?;
     match Arguments::parse().command {
+        Command::Demo => demo::run(&context),
+        Command::Test { all } => test::run(&context, all),
+        Command::Bench(bench) => bench::run(&context, &bench),
         Command::Guests { only } if only.is_empty() => guests::build_all(&context),
         Command::Guests { only } => guests::build_only(&context, &only),
         Command::Venv { environment } => {

@@ -28,6 +28,33 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
     bail!("{what} failed ({}):\n{stdout}{stderr}", output.status)
 }
 
+/// Runs a program to its end. People see its output as it comes.
+pub(crate) fn show(command: &mut Command) -> Result<()> {
+    let what = describe(command);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {what}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!("{what} failed ({status})"),
+    }
+}
+
+/// Runs a program to its end and returns what it prints. People see its error
+/// output as it comes.
+pub(crate) fn answer(command: &mut Command) -> Result<String> {
+    let what = describe(command);
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {what}"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8(output.stdout)?),
+        false => bail!("{what} failed ({})", output.status),
+    }
+}
+
 /// Runs a program that may hang: it is ended after `limit`. Its output goes to
 /// the file `log`.
 pub(crate) fn run_within(command: &mut Command, limit: Duration, log: &Path) -> Result<()> {

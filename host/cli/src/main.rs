@@ -6,6 +6,8 @@
 
 mod args;
 mod commands;
+#[cfg(test)]
+mod docs;
 mod ending;
 mod report;
 mod surroundings;

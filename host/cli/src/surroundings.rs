@@ -116,7 +116,7 @@ pub(crate) fn store_folder(given: Option<&Path>) -> PathBuf {
 pub(crate) fn existing_store(given: Option<&Path>) -> Result<Store, Fault> {
     let folder = store_folder(given);
     match folder.is_dir() {
-        true => Store::open_folder(&folder),
+        true => Ok(Store::in_folder(&folder)),
         false => Err(Fault::new(
             ErrorKind::UnknownRun,
             format!("there is no store at `{}`", folder.display()),

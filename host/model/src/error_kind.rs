@@ -46,6 +46,26 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [Self; 16] = [
+        Self::CommandLine,
+        Self::Parameter,
+        Self::Input,
+        Self::Output,
+        Self::ComponentFile,
+        Self::NotAComponent,
+        Self::NotAStep,
+        Self::MissingImport,
+        Self::InvalidComponent,
+        Self::UnknownRun,
+        Self::InputChanged,
+        Self::DiskFull,
+        Self::Io,
+        Self::Store,
+        Self::Conflict,
+        Self::Internal,
+    ];
+
     /// The name in `--json`.
     #[must_use]
     pub const fn name(self) -> &'static str {

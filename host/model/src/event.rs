@@ -12,7 +12,10 @@ pub enum Event {
     /// The component is being compiled, which later runs need not do.
     Compiling,
     /// The guest starts.
-    Started,
+    Started {
+        /// Whether it is a program, whose standard output is its own.
+        program: bool,
+    },
     /// The step wrote a message.
     Log {
         /// How much it matters.

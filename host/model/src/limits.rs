@@ -106,6 +106,25 @@ pub enum LimitKind {
 }
 
 impl LimitKind {
+    /// All limits.
+    pub const ALL: [Self; 15] = [
+        Self::Memory,
+        Self::Time,
+        Self::Fuel,
+        Self::OutputBytes,
+        Self::LogBytes,
+        Self::Handles,
+        Self::ComponentBytes,
+        Self::CompileTime,
+        Self::CompileMemory,
+        Self::CallBytes,
+        Self::RandomBytes,
+        Self::ResultBytes,
+        Self::TreeFiles,
+        Self::Instances,
+        Self::Stack,
+    ];
+
     /// What people can do about it.
     #[must_use]
     pub const fn hint(self) -> &'static str {

@@ -98,7 +98,7 @@ impl Place {
                 drop(temporary);
             }
         }
-        sync_folder(parent(&self.path))?;
+        sync(parent(&self.path))?;
         Ok(Published {
             path: self.path,
             is_folder,
@@ -222,11 +222,27 @@ fn move_folder(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
     Ok(renamed?)
 }
 
-/// Makes the names in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), Fault> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| Fault::io("sync the folder", folder, &error))
+/// Makes a file, or the names in a folder, durable.
+pub(crate) fn sync(path: &Path) -> Result<(), Fault> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Fault::io("sync", path, &error))
+}
+
+/// Makes files and folders of a tree durable.
+pub(crate) fn sync_tree<'a>(
+    root: &Path,
+    paths: impl Iterator<Item = &'a str>,
+) -> Result<(), Fault> {
+    /// With more files than this, to sync them one by one takes longer than to
+    /// sync all that the file system has.
+    const ONE_BY_ONE: usize = 64;
+    let paths: Vec<_> = paths.collect();
+    if paths.len() > ONE_BY_ONE {
+        let folder = File::open(root).map_err(|error| Fault::io("sync", root, &error))?;
+        return rustix::fs::syncfs(folder).map_err(|error| Fault::io("sync", root, &error.into()));
+    }
+    paths.iter().try_for_each(|path| sync(&root.join(path)))
 }
 
 #[cfg(test)]

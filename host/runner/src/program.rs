@@ -4,6 +4,7 @@
 //! hashed when it has ended. They are read back through a handle on the scratch
 //! folder that follows no links, and regular files only are taken.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -12,13 +13,12 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use tempfile::TempDir;
 use wharf_model::digest::Hasher;
-use wharf_model::name::TreePath;
 use wharf_model::outcome::Retry;
 use wharf_model::plan::Shape;
 use wharf_model::{Digest, ErrorKind, Fault, Outcome};
 
-use crate::local::{Place, parent, temporary_folder};
-use crate::tree::{Listed, tree_digest};
+use crate::local::{Place, parent, sync, sync_tree, temporary_folder};
+use crate::tree::{Listed, list, tree_digest};
 
 /// An output that a program shall write.
 #[derive(Debug)]
@@ -106,6 +106,7 @@ impl Scratch {
         }
         let (place, _) = Place::for_file(&wanted.path, wanted.overwrite)?;
         let (digest, size) = self.take(folder, &wanted.name, place.temporary())?;
+        sync(place.temporary())?;
         Ok(Some(Found {
             place,
             digest,
@@ -116,57 +117,41 @@ impl Scratch {
 
     fn collect_tree(&self, folder: &Dir, wanted: &Wanted) -> Result<Found, Fault> {
         let place = Place::for_folder(&wanted.path, wanted.overwrite)?;
-        let mut listed = Vec::new();
-        self.take_folder(folder, &wanted.name, &wanted.name, &place, &mut listed)?;
+        let from = self.folder.path().join(&wanted.name);
+        let tree = folder
+            .open_dir(&wanted.name)
+            .map_err(|error| Fault::io("read", &from, &error))?;
+        let mut folders = BTreeSet::new();
+        let mut listed: Vec<Listed> = Vec::new();
+        for (entry, _) in list(&tree, &from)? {
+            for parent in entry.path.parents() {
+                if folders.insert(parent.to_owned()) {
+                    let path = place.temporary().join(parent);
+                    std::fs::create_dir(&path)
+                        .map_err(|error| Fault::io("create", &path, &error))?;
+                }
+            }
+            let name = format!("{}/{}", wanted.name, entry.path);
+            let target = place.temporary().join(entry.path.as_str());
+            let (digest, size) = self.take(folder, &name, &target)?;
+            listed.push((entry.path, digest, size));
+        }
+        let files = listed.iter().map(|(path, ..)| path.as_str());
+        let folders = folders.iter().map(String::as_str);
+        sync_tree(place.temporary(), files.chain(folders).chain([""]))?;
         let size = listed.iter().map(|(_, _, size)| size).sum();
         let files = Some(listed.len() as u64);
+        let digest = tree_digest(listed);
         Ok(Found {
             place,
-            digest: tree_digest(listed),
+            digest,
             size,
             files,
         })
     }
 
-    fn take_folder(
-        &self,
-        folder: &Dir,
-        root: &str,
-        at: &str,
-        place: &Place,
-        listed: &mut Vec<Listed>,
-    ) -> Result<(), Fault> {
-        let failed = |error: &io::Error| Fault::io("read", &self.folder.path().join(at), error);
-        for entry in folder.read_dir(at).map_err(|error| failed(&error))? {
-            let entry = entry.map_err(|error| failed(&error))?;
-            let name = format!("{at}/{}", entry.file_name().to_string_lossy());
-            let in_tree = name[root.len()..].trim_start_matches('/').to_owned();
-            let target = place.temporary().join(&in_tree);
-            let kind = entry.file_type().map_err(|error| failed(&error))?;
-            if kind.is_dir() {
-                std::fs::create_dir(&target)
-                    .map_err(|error| Fault::io("create", &target, &error))?;
-                self.take_folder(folder, root, &name, place, listed)?;
-                continue;
-            }
-            let path = TreePath::new(&in_tree).map_err(|error| {
-                Fault::new(
-                    ErrorKind::Output,
-                    format!("the program wrote `/out/{name}`: {error}"),
-                )
-            })?;
-            let (digest, size) = self.take(folder, &name, &target)?;
-            listed.push((path, digest, size));
-        }
-        crate::local::sync_folder(
-            &place
-                .temporary()
-                .join(at[root.len()..].trim_start_matches('/')),
-        )
-    }
-
-    /// Takes a file to its place, hashed and on the disk: by renaming it, or
-    /// where that is on another disk, by copying it.
+    /// Takes a file to its place and hashes it: by renaming it, or where that is
+    /// on another disk, by copying it. The caller syncs it.
     fn take(&self, folder: &Dir, name: &str, to: &Path) -> Result<(Digest, u64), Fault> {
         let from = self.folder.path().join(name);
         let file = folder
@@ -185,7 +170,7 @@ impl Scratch {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(file, to),
             Err(error) => Err(error),
         };
-        file.and_then(hash_and_sync)
+        file.and_then(hash)
             .map_err(|error| Fault::io("write", to, &error))
     }
 }
@@ -216,7 +201,7 @@ fn check(wanted: &Wanted) -> Result<(), Fault> {
     }
 }
 
-fn hash_and_sync(mut file: File) -> io::Result<(Digest, u64)> {
+fn hash(mut file: File) -> io::Result<(Digest, u64)> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; 512 << 10];
     let mut size = 0;
@@ -229,6 +214,5 @@ fn hash_and_sync(mut file: File) -> io::Result<(Digest, u64)> {
             }
         }
     }
-    file.sync_all()?;
     Ok((hasher.finish(), size))
 }

@@ -131,6 +131,9 @@ impl Runner {
         draft.timings.prepare_us = watch.lap();
 
         let staged = stage(&plan, &counters)?;
+        if let Some(store) = &self.store {
+            store.prepare()?;
+        }
         draft.timings.stage_us = watch.lap();
 
         let compiling = || drop(events.send(Event::Compiling));
@@ -167,7 +170,8 @@ impl Runner {
             progress,
             cancel,
         };
-        let _ = events.send(Event::Started);
+        let program = plan.function.is_none();
+        let _ = events.send(Event::Started { program });
         let Called { mut outcome, usage } = self.sandbox.call(&component, call).await?;
         draft.timings.invoke_us = watch.lap();
 

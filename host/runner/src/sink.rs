@@ -110,6 +110,9 @@ pub(crate) struct Written {
 pub(crate) struct FileSink {
     path: PathBuf,
     flow: Arc<Flow>,
+    /// Whether a complete file is synced to the disk; a tree does that once for
+    /// all its files.
+    synced: bool,
     state: Mutex<State>,
 }
 
@@ -143,10 +146,11 @@ struct Threads {
 }
 
 impl FileSink {
-    /// Creates a file that must not exist. It is opened when there is something
-    /// to write, so that many outputs do not need many descriptors.
-    pub(crate) fn create(path: &Path, flow: &Arc<Flow>) -> Result<Self, Fault> {
-        Ok(Self::with(path, None, flow))
+    /// A file of a tree, which must not exist. It is opened when there is
+    /// something to write, so that many outputs do not need many descriptors.
+    /// The tree syncs it.
+    pub(crate) fn in_tree(path: &Path, flow: &Arc<Flow>) -> Self {
+        Self::with(path, None, flow)
     }
 
     /// Writes to a file that is open.
@@ -155,6 +159,7 @@ impl FileSink {
     }
 
     fn with(path: &Path, file: Option<File>, flow: &Arc<Flow>) -> Self {
+        let file_is_open = file.is_some();
         let state = State {
             gathered: Vec::new(),
             size: 0,
@@ -165,6 +170,7 @@ impl FileSink {
         Self {
             path: path.to_owned(),
             flow: flow.clone(),
+            synced: file_is_open,
             state: Mutex::new(state),
         }
     }
@@ -217,7 +223,8 @@ impl FileSink {
         }
         let (to_writer, for_writer) = channel::<Arc<Chunk>>();
         let (to_hasher, for_hasher) = channel::<Arc<Chunk>>();
-        let writer = spawn("wharf-write", move || write_all(file, &for_writer))?;
+        let synced = self.synced;
+        let writer = spawn("wharf-write", move || write_all(file, &for_writer, synced))?;
         let hasher = spawn("wharf-hash", move || {
             let mut hasher = Hasher::new();
             for chunk in for_hasher {
@@ -261,7 +268,10 @@ impl FileSink {
     }
 
     fn sync(&self, file: &File) -> Result<(), Fault> {
-        file.sync_all().map_err(|error| self.fault(&error))
+        match self.synced {
+            true => file.sync_all().map_err(|error| self.fault(&error)),
+            false => Ok(()),
+        }
     }
 
     fn flush(&self, state: &mut State) -> Result<(), Fault> {
@@ -305,11 +315,11 @@ fn spawn<T: Send + 'static>(
     thread.map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))
 }
 
-fn write_all(mut file: File, chunks: &Receiver<Arc<Chunk>>) -> io::Result<()> {
+fn write_all(mut file: File, chunks: &Receiver<Arc<Chunk>>, synced: bool) -> io::Result<()> {
     for chunk in chunks {
         file.write_all(&chunk.bytes)?;
     }
-    file.sync_all()
+    if synced { file.sync_all() } else { Ok(()) }
 }
 
 #[async_trait]
@@ -384,7 +394,7 @@ mod tests {
     fn sink(folder: &tempfile::TempDir) -> (FileSink, PathBuf, Arc<Flow>) {
         let flow = Arc::new(Flow::new(&Arc::default()));
         let path = folder.path().join("out");
-        (FileSink::create(&path, &flow).unwrap(), path, flow)
+        (FileSink::in_tree(&path, &flow), path, flow)
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) struct OpenFile {
     file: File,
     path: PathBuf,
     size: u64,
-    changed: (i64, i64),
+    changed: Changed,
 }
 
 impl OpenFile {
@@ -85,14 +85,7 @@ impl OpenFile {
             .map_err(|error| cannot_read(&self.path, &error))?;
         match metadata.len() == self.size && changed(&metadata) == self.changed {
             true => Ok(()),
-            false => Err(Fault::new(
-                ErrorKind::InputChanged,
-                format!(
-                    "the input `{}` changed while the step ran",
-                    self.path.display()
-                ),
-            )
-            .hint("run the step again when nothing writes to the input")),
+            false => Err(has_changed(&self.path)),
         }
     }
 }
@@ -111,8 +104,16 @@ impl Digestible for OpenFile {
     }
 }
 
-/// When the content last changed, to the nanosecond.
-fn changed(metadata: &Metadata) -> (i64, i64) {
+/// When the content of a file last changed: seconds and nanoseconds.
+pub(crate) type Changed = (i64, i64);
+
+pub(crate) fn has_changed(path: &Path) -> Fault {
+    let message = format!("the input `{}` changed while the step ran", path.display());
+    Fault::new(ErrorKind::InputChanged, message)
+        .hint("run the step again when nothing writes to the input")
+}
+
+fn changed(metadata: &Metadata) -> Changed {
     (metadata.mtime(), metadata.mtime_nsec())
 }
 

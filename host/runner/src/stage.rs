@@ -1,7 +1,8 @@
 //! Opens a plan's inputs and makes places for its outputs, before anything
 //! runs; and completes, publishes or forgets them afterwards.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Map;
@@ -9,11 +10,11 @@ use wharf_model::key::KeyParts;
 use wharf_model::plan::{Argument, BadRequest, Bound, Problem, Shape};
 use wharf_model::record::Artifact;
 use wharf_model::signature::Function;
-use wharf_model::{Digest, Fault, Outcome, Plan};
+use wharf_model::{Digest, ErrorKind, Fault, Outcome, Plan};
 use wharf_sandbox::{Entry, Parameter, ProgramInput, Seed};
 
 use crate::digester::{Digester, Pending};
-use crate::local::{Place, Published};
+use crate::local::{Place, Published, parent};
 use crate::program::{Scratch, Wanted};
 use crate::run::RunError;
 use crate::sink::{FileSink, Flow, IoCounters};
@@ -68,6 +69,8 @@ struct Stage<'a> {
     flow: Arc<Flow>,
     digester: Digester,
     inputs: Vec<Input>,
+    /// Where outputs go, to notice two that go to one place.
+    places: BTreeSet<PathBuf>,
     problems: Vec<Problem>,
 }
 
@@ -79,6 +82,7 @@ pub(crate) fn stage(plan: &Plan, counters: &Arc<IoCounters>) -> Result<Staged, R
         flow: Arc::new(Flow::new(counters)),
         digester: Digester::default(),
         inputs: Vec::new(),
+        places: BTreeSet::new(),
         problems: Vec::new(),
     };
     let (entry, outputs) = match &plan.function {
@@ -162,6 +166,8 @@ impl Stage<'_> {
                     }
                 }
                 Bound::Output { shape, path } => {
+                    let taken = self.take_place(path);
+                    self.keep(taken)?;
                     let (name, path, shape) = (name.clone(), path.clone(), *shape);
                     wanted.push(Wanted {
                         name,
@@ -225,6 +231,21 @@ impl Stage<'_> {
         }
     }
 
+    fn take_place(&mut self, path: &Path) -> Result<(), Fault> {
+        // A folder that does not exist is reported where the place is made.
+        let folder = parent(path).canonicalize().unwrap_or_default();
+        match self
+            .places
+            .insert(folder.join(path.file_name().unwrap_or_default()))
+        {
+            true => Ok(()),
+            false => {
+                let message = format!("two outputs go to `{}`", path.display());
+                Err(Fault::new(ErrorKind::Output, message).hint("give each a path of its own"))
+            }
+        }
+    }
+
     fn remember(&mut self, name: &str, path: &Path, opened: Opened, digest: &Pending) {
         let path = path.display().to_string();
         self.inputs.push(Input {
@@ -242,6 +263,7 @@ impl Stage<'_> {
         shape: Shape,
         outputs: &mut Vec<Output>,
     ) -> Result<Parameter, Fault> {
+        self.take_place(path)?;
         let (place, sink, parameter) = match shape {
             Shape::Tree => {
                 let place = Place::for_folder(path, self.overwrite)?;
@@ -346,8 +368,9 @@ impl Rest {
     /// Fails where an input is not what it was when it was opened.
     pub(crate) fn check_inputs(&self) -> Result<(), Fault> {
         for input in &self.inputs {
-            if let Opened::File(file) = &input.opened {
-                file.check_unchanged()?;
+            match &input.opened {
+                Opened::File(file) => file.check_unchanged()?,
+                Opened::Folder(folder) => folder.check_unchanged()?,
             }
         }
         Ok(())

@@ -11,15 +11,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, MetadataExt};
 use wharf_model::digest::Hasher;
 use wharf_model::name::{MAX_TREE_FILES, MAX_TREE_PARTS, TreePath};
 use wharf_model::{Digest, ErrorKind, Fault};
 use wharf_sandbox::artifact::{Sink, SinkTree, Source, SourceTree, TreeEntry};
 
 use crate::digester::{Digestible, Stop};
+use crate::local::sync_tree;
 use crate::sink::{FileSink, Flow, IoCounters, Written, lock};
-use crate::source::{OpenFile, cannot_read};
+use crate::source::{Changed, OpenFile, cannot_read, has_changed};
 
 /// A file in the listing of a tree.
 pub(crate) type Listed = (TreePath, Digest, u64);
@@ -41,6 +42,8 @@ pub(crate) struct FolderSource {
     folder: Dir,
     path: PathBuf,
     entries: Vec<TreeEntry>,
+    /// When each file last changed, in the order of the entries.
+    changed: Vec<Changed>,
     counters: Arc<IoCounters>,
 }
 
@@ -52,15 +55,14 @@ impl FolderSource {
             let hint = "give a folder, or use a step that takes an input";
             cannot_read(path, &error).hint(hint)
         })?;
-        let mut entries = Vec::new();
-        list(&folder, path, "", &mut entries)?;
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        let (entries, changed): (Vec<_>, _) = list(&folder, path)?.into_iter().unzip();
         let bytes = entries.iter().map(|entry| entry.size).sum();
         counters.to_read.fetch_add(bytes, Ordering::Relaxed);
         Ok(Self {
             folder,
             path: path.to_owned(),
             entries,
+            changed,
             counters: counters.clone(),
         })
     }
@@ -73,6 +75,16 @@ impl FolderSource {
         self.entries.len() as u64
     }
 
+    /// Fails where the tree is not what it was when it was opened.
+    pub(crate) fn check_unchanged(&self) -> Result<(), Fault> {
+        let now = list(&self.folder, &self.path)?;
+        let was = self.entries.iter().zip(&self.changed);
+        match now.iter().map(|(entry, changed)| (entry, changed)).eq(was) {
+            true => Ok(()),
+            false => Err(has_changed(&self.path)),
+        }
+    }
+
     fn open_file(&self, index: usize) -> Result<OpenFile, Fault> {
         let entry = &self.entries[index];
         let path = self.path.join(entry.path.as_str());
@@ -83,16 +95,26 @@ impl FolderSource {
         let file = OpenFile::from_file(file.into_std(), &path)?;
         match file.size() == entry.size {
             true => Ok(file),
-            false => Err(Fault::new(
-                ErrorKind::InputChanged,
-                format!("the input `{}` changed while the step ran", path.display()),
-            )),
+            false => Err(has_changed(&path)),
         }
     }
 }
 
+/// All files in a folder and those below it, sorted by path.
+pub(crate) fn list(root: &Dir, path: &Path) -> Result<Vec<(TreeEntry, Changed)>, Fault> {
+    let mut entries = Vec::new();
+    add(root, path, "", &mut entries)?;
+    entries.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
 /// Adds what is in a folder of `root` to a listing.
-fn list(root: &Dir, path: &Path, base: &str, entries: &mut Vec<TreeEntry>) -> Result<(), Fault> {
+fn add(
+    root: &Dir,
+    path: &Path,
+    base: &str,
+    entries: &mut Vec<(TreeEntry, Changed)>,
+) -> Result<(), Fault> {
     let refuse = |name: &str, why: &str| {
         let message = format!("the input `{}` has `{name}`, which {why}", path.display());
         Fault::new(ErrorKind::Input, message)
@@ -120,14 +142,19 @@ fn list(root: &Dir, path: &Path, base: &str, entries: &mut Vec<TreeEntry>) -> Re
             .metadata()
             .map_err(|error| cannot_read(&path.join(&name), &error))?;
         if metadata.is_dir() {
-            list(root, path, &name, entries)?;
+            add(root, path, &name, entries)?;
         } else if metadata.is_file() {
             let tree_path = TreePath::new(&name)
                 .map_err(|error| refuse(&name, &format!("cannot be used: {error}")))?;
-            entries.push(TreeEntry {
-                path: tree_path,
-                size: metadata.len(),
-            });
+            let size = metadata.len();
+            let changed = (metadata.mtime(), metadata.mtime_nsec());
+            entries.push((
+                TreeEntry {
+                    path: tree_path,
+                    size,
+                },
+                changed,
+            ));
         } else {
             return Err(refuse(&name, "is neither a file nor a folder"));
         }
@@ -230,10 +257,9 @@ impl FolderSink {
             let Written { digest, size, .. } = sink.finish()?;
             listed.push((path, digest, size));
         }
-        for folder in state.folders.iter().map(|folder| self.folder.join(folder)) {
-            crate::local::sync_folder(&folder)?;
-        }
-        crate::local::sync_folder(&self.folder)?;
+        let files = listed.iter().map(|(path, ..)| path.as_str());
+        let folders = state.folders.iter().map(String::as_str);
+        sync_tree(&self.folder, files.chain(folders).chain([""]))?;
         let bytes = listed.iter().map(|(_, _, size)| size).sum();
         let files = listed.len() as u64;
         Ok((tree_digest(listed), bytes, files))
@@ -259,10 +285,10 @@ impl SinkTree for FolderSink {
                 state.folders.insert(parent.to_owned());
             }
         }
-        let sink = Arc::new(FileSink::create(
+        let sink = Arc::new(FileSink::in_tree(
             &self.folder.join(path.as_str()),
             &self.flow,
-        )?);
+        ));
         state.files.insert(path.clone(), sink.clone());
         Ok(Some(sink))
     }

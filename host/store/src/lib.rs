@@ -12,8 +12,8 @@
 #![deny(missing_docs)]
 
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -32,38 +32,50 @@ const MAX_OBJECT_BYTES: u64 = 256 << 20;
 /// A place where runs are kept.
 #[derive(Clone)]
 pub struct Store {
-    objects: Arc<dyn ObjectStore>,
+    objects: Arc<OnceLock<Arc<dyn ObjectStore>>>,
+    /// The folder of a local store, which is made when it is first written to.
+    folder: Option<PathBuf>,
     place: String,
 }
 
 impl Store {
-    /// Opens the store in a folder, which is made when something is written.
-    ///
-    /// # Errors
-    /// Where the folder cannot be made or used.
-    pub fn open_folder(folder: &Path) -> Result<Self, Fault> {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Fault::io("create the store", folder, &error))?;
-        let objects = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| {
-                Fault::new(ErrorKind::Store, format!("cannot open the store: {error}"))
-            })?
-            // Without it, a record can be lost with the machine's power after
-            // the run was reported.
-            .with_fsync(true);
-        Ok(Self {
-            objects: Arc::new(objects),
+    /// The store in a folder, which is made when something is written.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            objects: Arc::default(),
+            folder: Some(folder.to_owned()),
             place: folder.display().to_string(),
-        })
+        }
     }
 
     /// A store in memory, gone with the last clone.
     #[must_use]
     pub fn in_memory() -> Self {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         Self {
-            objects: Arc::new(InMemory::new()),
+            objects: Arc::new(objects.into()),
+            folder: None,
             place: "memory".to_owned(),
         }
+    }
+
+    /// Makes sure that the store can be used, so that a run does not find out
+    /// at its end that it cannot be recorded.
+    ///
+    /// # Errors
+    /// Where a folder cannot be made or used.
+    pub fn prepare(&self) -> Result<(), Fault> {
+        self.objects().map(|_| ())
+    }
+
+    fn objects(&self) -> Result<&dyn ObjectStore, Fault> {
+        if let Some(objects) = self.objects.get() {
+            return Ok(&**objects);
+        }
+        let objects = self.folder.as_deref().map(open_folder).transpose()?;
+        let objects = objects.ok_or_else(|| Fault::internal("a store without a place"))?;
+        Ok(&**self.objects.get_or_init(|| objects))
     }
 
     /// Where the store is, for people to read.
@@ -146,7 +158,7 @@ impl Store {
     pub async fn runs(&self) -> Result<Vec<RunId>, Fault> {
         let prefix = ObjectPath::from("runs");
         let listed = self
-            .objects
+            .objects()?
             .list(Some(&prefix))
             .try_collect::<Vec<_>>()
             .await;
@@ -197,7 +209,7 @@ impl Store {
             ..PutOptions::default()
         };
         let Err(error) = self
-            .objects
+            .objects()?
             .put_opts(path, bytes.clone().into(), options)
             .await
         else {
@@ -216,7 +228,7 @@ impl Store {
     }
 
     async fn read(&self, path: &ObjectPath) -> Result<Option<Bytes>, Fault> {
-        let found = match self.objects.get(path).await {
+        let found = match self.objects()?.get(path).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(self.fault(&format!("read `{path}`"), &error)),
@@ -245,6 +257,16 @@ impl Store {
             format!("cannot {doing} in the store {}: {error}", self.place),
         )
     }
+}
+
+fn open_folder(folder: &Path) -> Result<Arc<dyn ObjectStore>, Fault> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Fault::io("create the store", folder, &error))?;
+    let objects = LocalFileSystem::new_with_prefix(folder)
+        .map_err(|error| Fault::new(ErrorKind::Store, format!("cannot open the store: {error}")))?;
+    // Without it, a record can be lost with the machine's power after the run
+    // was reported.
+    Ok(Arc::new(objects.with_fsync(true)))
 }
 
 /// The I/O error at the bottom of an error of object_store.

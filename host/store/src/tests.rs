@@ -66,7 +66,7 @@ fn events() -> Vec<Event> {
 
 fn stores() -> (tempfile::TempDir, Vec<Store>) {
     let folder = tempfile::tempdir().unwrap();
-    let local = Store::open_folder(&folder.path().join("store")).unwrap();
+    let local = Store::in_folder(&folder.path().join("store"));
     (folder, vec![Store::in_memory(), local])
 }
 

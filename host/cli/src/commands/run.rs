@@ -27,7 +27,7 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
     let style = Style::choose(args.json, args.quiet);
     let runner = Runner {
         sandbox: surroundings::sandbox(surroundings::compile_cache(args.places.cache.as_deref()))?,
-        store: open_store(&args)?,
+        store: store(&args),
         host: surroundings::host(),
         clock: Arc::new(SystemClock::start()),
     };
@@ -51,12 +51,9 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
     })
 }
 
-fn open_store(args: &args::Run) -> Result<Option<Store>, Fault> {
-    if args.no_record {
-        return Ok(None);
-    }
-    let folder = surroundings::store_folder(args.places.store.as_deref());
-    Store::open_folder(&folder).map(Some)
+fn store(args: &args::Run) -> Option<Store> {
+    let folder = || surroundings::store_folder(args.places.store.as_deref());
+    (!args.no_record).then(|| Store::in_folder(&folder()))
 }
 
 /// The request that a command line means.

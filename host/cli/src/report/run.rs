@@ -62,7 +62,7 @@ impl Reporter {
         let view = View {
             style,
             name: request.step.to_string(),
-            is_program: !request.step.function.is_some() && request.bindings.is_empty(),
+            is_program: false,
             progress: surroundings.progress.clone(),
             counters: surroundings.counters.clone(),
             bar: (style == Style::Terminal).then(bar),
@@ -143,12 +143,17 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl View {
-    async fn show(self, mut events: UnboundedReceiver<Event>) {
+    async fn show(mut self, mut events: UnboundedReceiver<Event>) {
         let mut frames = tokio::time::interval(FRAME);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(event) => self.event(&event),
+                    Some(event) => {
+                        if let Event::Started { program } = event {
+                            self.is_program = program;
+                        }
+                        self.event(&event);
+                    }
                     None => break,
                 },
                 _ = frames.tick(), if self.bar.is_some() => self.draw(),
@@ -168,7 +173,7 @@ impl View {
             }
             (Style::Quiet, _) => {}
             (_, Event::Compiling) => self.phase("compiling: later runs need not"),
-            (_, Event::Started) => self.phase_on_terminal("running"),
+            (_, Event::Started { .. }) => self.phase_on_terminal("running"),
             (_, Event::Publishing) => self.phase_on_terminal("publishing"),
             (
                 _,

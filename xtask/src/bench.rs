@@ -1,0 +1,94 @@
+//! `cargo xtask bench`: sets up what is measured and the yardsticks, then starts
+//! the package `wharf-bench`, which measures.
+//!
+//! A package of its own, so that building xtask does not mean building wasmtime.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::context::Context;
+use crate::{cargo, guests, process};
+
+/// The guests that are measured.
+const GUESTS: [&str; 5] = ["noop", "copy", "compute", "train-python", "hello"];
+
+/// The version of the yardstick: that of the wasmtime in Wharf.
+const WASMTIME: &str = "48.0.8";
+
+/// What to measure, and how to say it.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Prints JSON: a list of measurements.
+    #[arg(long)]
+    json: bool,
+    /// Measures less: 1 GiB where 4 GiB are meant, and fewer repetitions.
+    #[arg(long)]
+    quick: bool,
+    /// Measures only this.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+}
+
+impl Bench {
+    /// What shows that everything can still be measured.
+    pub(crate) fn smallest() -> Self {
+        Self {
+            json: false,
+            quick: true,
+            only: Vec::new(),
+        }
+    }
+}
+
+/// Builds what is missing and measures.
+pub(crate) fn run(context: &Context, bench: &Bench) -> Result<()> {
+    guests::build_only(context, &GUESTS.map(str::to_owned))?;
+    let wharf = cargo::release_wharf(context)?;
+    let wasmtime = ensure_wasmtime(context)?;
+    context.say("building the measurements");
+    process::show(
+        cargo::cargo(context)
+            .args(["build", "--release", "--locked"])
+            .args(["--package", "wharf-bench", "--bins"]),
+    )?;
+    let programs = context.target().join("release");
+    let mut measure = Command::new(programs.join("wharf-bench"));
+    measure
+        .args(bench.json.then_some("--json"))
+        .args(bench.quick.then_some("--quick"))
+        .args(bench.only.iter().flat_map(|name| ["--only", name]))
+        .arg("--wharf")
+        .arg(wharf)
+        .arg("--wasmtime")
+        .arg(wasmtime)
+        .arg("--native-copy")
+        .arg(programs.join("native-copy"))
+        .arg("--guests")
+        .arg(context.guests())
+        .arg("--work")
+        .arg(context.target().join("bench"));
+    process::show(&mut measure)
+}
+
+/// The `wasmtime` command, installed where it is missing.
+fn ensure_wasmtime(context: &Context) -> Result<PathBuf> {
+    let folder = context.target().join("tools");
+    let wasmtime = folder.join("bin").join("wasmtime");
+    let version = process::run(Command::new(&wasmtime).arg("--version"));
+    if version.is_ok_and(|version| version.split_whitespace().nth(1) == Some(WASMTIME)) {
+        return Ok(wasmtime);
+    }
+    context.say(format!(
+        "installing wasmtime-cli {WASMTIME}, the yardstick (this takes ten minutes, once)"
+    ));
+    process::show(
+        cargo::cargo(context)
+            .args(["install", "--locked", "--force", "--quiet"])
+            .args(["--version", WASMTIME, "wasmtime-cli", "--root"])
+            .arg(&folder),
+    )?;
+    Ok(wasmtime)
+}
