@@ -15,7 +15,7 @@ from wit_world.imports.telemetry import Level
 
 CHUNK = 1 << 20
 DEFAULT_RATE = 0.1
-LOSS_POINTS = 100
+LOSS_POINTS = 10
 
 Row = tuple[list[float], float]
 

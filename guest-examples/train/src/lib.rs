@@ -13,7 +13,7 @@ use wharf::step::telemetry::{self, Level};
 /// The learning rate where the caller does not choose one.
 const DEFAULT_RATE: f64 = 0.1;
 /// A fit records its loss about this often, however many epochs it takes.
-const LOSS_POINTS: u32 = 100;
+const LOSS_POINTS: u32 = 10;
 
 struct Component;
 

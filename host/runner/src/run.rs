@@ -1,6 +1,5 @@
 //! One run, from the request to the record.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,16 +10,18 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use wharf_model::digest::Hasher;
 use wharf_model::event::Event;
+use wharf_model::key::KeyParts;
 use wharf_model::limits::{LimitKind, Limits};
 use wharf_model::outcome::Cancellation;
 use wharf_model::plan::{self, BadRequest};
 use wharf_model::record::{self, Host, RunId, Timings, Usage};
 use wharf_model::{Digest, ErrorKind, Fault, Outcome, Plan, Record, Request};
-use wharf_sandbox::{Call, Called, Opened, PrepareError, Progress, Sandbox};
+use wharf_sandbox::{Call, Called, Component, PrepareError, Progress, Sandbox, Seed};
 use wharf_store::Store;
 
 use crate::sink::IoCounters;
-use crate::stage::{Rest, stage};
+use crate::source::open_at_once;
+use crate::stage::{Rest, Staged, stage};
 
 /// Tells the time. Given by the caller, so that nothing here reads it by itself.
 pub trait Clock: Send + Sync {
@@ -86,78 +87,78 @@ impl Runner {
     ///
     /// # Errors
     /// Where the request is wrong, the component cannot be run, or the host
-    /// failed. However the step ends is the record's outcome.
+    /// failed; then there is no record. However the step ends is the record's
+    /// outcome.
     pub async fn run(
         &self,
         request: Request,
         surroundings: Surroundings,
     ) -> Result<Record, RunError> {
         let watch = Watch::start(&*self.clock);
-        let Surroundings {
-            id,
+        let (events, kept) = keep_events(surroundings.events);
+        let mut run = Run {
+            watch: &watch,
+            draft: Draft::new(&self.host, surroundings.id, &request, watch.started),
             events,
-            progress,
-            counters,
-            cancel,
-        } = surroundings;
-        let (events, kept) = keep_events(events);
-        let mut draft = Draft::new(&self.host, id, &request, watch.started);
-
-        let opened = match self.open(&request).await {
-            Ok(opened) => opened,
-            Err(Refused::Component {
-                digest,
-                size,
-                outcome,
-            }) => {
-                draft.step(digest, size, None);
-                return self
-                    .keep(draft.end(outcome, Usage::default()), events, kept)
-                    .await;
-            }
-            Err(Refused::Error(error)) => return Err(error),
+            progress: surroundings.progress,
+            counters: surroundings.counters,
+            cancel: surroundings.cancel,
         };
-        let (digest, size) = (opened.digest(), opened.size());
-        let function = opened
-            .description()
-            .signature
-            .resolve(request.step.function.as_deref());
+        let outcome = match self.attempt(request, &mut run).await {
+            Ok(outcome) | Err(Stopped::Outcome(outcome)) => outcome,
+            Err(Stopped::Error(error)) => return Err(error),
+        };
+        drop(run.events);
+        let events = kept.await.map_err(Fault::internal)?;
+        let record = run.draft.end(outcome);
+        if let Some(store) = &self.store {
+            store.put_run(&record, &events).await?;
+        }
+        Ok(record)
+    }
+
+    /// All of a run but its record.
+    async fn attempt(&self, request: Request, run: &mut Run<'_>) -> Result<Outcome, Stopped> {
+        let (wasm, digest) = read(&request, &mut run.draft)?;
+        let opening = self.sandbox.open(wasm, digest, &request.limits);
+        let opened = unless_cancelled(opening, &run.cancel).await?;
+        let signature = &opened.description().signature;
+        let function = signature.resolve(request.step.function.as_deref());
         let function = function
             .map_err(|error| Fault::new(ErrorKind::NotAStep, error.to_string()))?
             .cloned();
         let plan = plan::plan(request, function.as_ref())?;
-        draft.step(digest, size, function.map(|function| function.to_string()));
-        draft.plan(&plan);
-        draft.timings.prepare_us = watch.lap();
+        run.draft.plan(&plan);
+        run.draft.timings.prepare_us = run.watch.lap();
 
-        let staged = stage(&plan, &counters)?;
+        let staged = stage(&plan, &run.counters)?;
         if let Some(store) = &self.store {
             store.prepare()?;
         }
-        draft.timings.stage_us = watch.lap();
+        run.draft.timings.stage_us = run.watch.lap();
 
-        let compiling = || drop(events.send(Event::Compiling));
-        let component = tokio::select! {
-            component = self.sandbox.prepare(opened, &plan.limits, compiling) => component,
-            by = cancelled(cancel.clone()) => {
-                return self.keep(draft.end(Outcome::Cancelled { by }, Usage::default()), events, kept).await;
-            }
-        };
-        let component = match component {
-            Ok(component) => component,
-            Err(PrepareError::Fault(fault)) => return Err(fault.into()),
-            Err(PrepareError::LimitExceeded { limit, allowed }) => {
-                let outcome = Outcome::LimitExceeded { limit, allowed };
-                return self
-                    .keep(draft.end(outcome, Usage::default()), events, kept)
-                    .await;
-            }
-        };
-        draft.timings.compiled_before = component.from_cache();
-        draft.timings.prepare_us += watch.lap();
+        let events = run.events.clone();
+        let compiling = move || drop(events.send(Event::Compiling));
+        let preparing = self.sandbox.prepare(opened, &plan.limits, compiling);
+        let component = unless_cancelled(preparing, &run.cancel).await?;
+        run.draft.timings.compiled_before = component.from_cache();
+        run.draft.timings.prepare_us += run.watch.lap();
 
-        let (key, seed) = (staged.key(&plan, digest), staged.seed(&plan, digest));
+        self.invoke(plan, &component, staged, run).await
+    }
+
+    /// Calls the step and publishes what it made.
+    async fn invoke(
+        &self,
+        plan: Plan,
+        component: &Component,
+        staged: Staged,
+        run: &mut Run<'_>,
+    ) -> Result<Outcome, Stopped> {
+        let key = staged.key(&plan, component.digest());
+        let seed = staged.seed(&plan, component.digest());
         let (entry, rest) = staged.split();
+        let program = plan.function.is_none();
         let call = Call {
             entry,
             step_name: plan.step_name,
@@ -166,116 +167,103 @@ impl Runner {
             logical_time: plan.logical_time,
             partition: plan.partition,
             seed: seed.clone(),
-            events: events.clone(),
-            progress,
-            cancel,
+            events: run.events.clone(),
+            progress: run.progress.clone(),
+            cancel: run.cancel.clone(),
         };
-        let program = plan.function.is_none();
-        let _ = events.send(Event::Started { program });
-        let Called { mut outcome, usage } = self.sandbox.call(&component, call).await?;
-        draft.timings.invoke_us = watch.lap();
+        let _ = run.events.send(Event::Started { program });
+        let Called { outcome, usage } = self.sandbox.call(component, call).await?;
+        run.draft.record.usage = usage;
+        run.draft.timings.invoke_us = run.watch.lap();
 
         if outcome.is_success() {
-            let _ = events.send(Event::Publishing);
+            let _ = run.events.send(Event::Publishing);
             rest.hashed().await?;
         }
         rest.check_inputs()?;
-        draft.record.inputs = rest.inputs();
-        if draft
-            .record
-            .inputs
-            .iter()
-            .all(|input| input.digest.is_some())
-        {
-            let (key, seed) = (key.await?, seed.get().await?);
-            (draft.record.key, draft.record.seed) = (Some(key.key(seed)), Some(seed));
-        }
-        if outcome.is_success() {
-            match publish(rest).await? {
-                Ok(outputs) => draft.record.outputs = outputs,
-                Err(failed) => outcome = failed,
-            }
-        }
-        draft.timings.publish_us = watch.lap();
-        self.keep(draft.end(outcome, usage), events, kept).await
-    }
-
-    /// Reads the component and looks at it.
-    async fn open(&self, request: &Request) -> Result<Opened, Refused> {
-        let wasm = match read_component(&request.step.path, &request.limits)? {
-            Ok(wasm) => wasm,
-            Err((digest, size)) => {
-                let allowed = request.limits.component.to_string();
-                let outcome = Outcome::LimitExceeded {
-                    limit: LimitKind::ComponentBytes,
-                    allowed,
-                };
-                return Err(Refused::Component {
-                    digest,
-                    size,
-                    outcome,
-                });
-            }
-        };
-        let size = wasm.len() as u64;
-        let digest = Digest::of(&wasm);
-        self.sandbox
-            .open(wasm, digest, &request.limits)
-            .await
-            .map_err(|error| match error {
-                PrepareError::Fault(fault) => fault.into(),
-                PrepareError::LimitExceeded { limit, allowed } => {
-                    let outcome = Outcome::LimitExceeded { limit, allowed };
-                    Refused::Component {
-                        digest,
-                        size,
-                        outcome,
-                    }
+        run.draft.inputs(rest.inputs(), key, seed).await?;
+        let outcome = match outcome.is_success() {
+            true => match publish(rest).await? {
+                Ok(outputs) => {
+                    run.draft.record.outputs = outputs;
+                    outcome
                 }
-            })
-    }
-
-    /// Writes the record.
-    async fn keep(
-        &self,
-        record: Record,
-        events: UnboundedSender<Event>,
-        kept: tokio::task::JoinHandle<Vec<Event>>,
-    ) -> Result<Record, RunError> {
-        drop(events);
-        let events = kept.await.map_err(Fault::internal)?;
-        if let Some(store) = &self.store {
-            store.put_run(&record, &events).await?;
-        }
-        Ok(record)
+                Err(failed) => failed,
+            },
+            false => outcome,
+        };
+        run.draft.timings.publish_us = run.watch.lap();
+        Ok(outcome)
     }
 }
 
-/// Why a component was not opened.
-enum Refused {
-    /// It is over a limit, which is how the run ended.
-    Component {
-        digest: Digest,
-        size: u64,
-        outcome: Outcome,
-    },
+/// A run that goes on.
+struct Run<'a> {
+    watch: &'a Watch<'a>,
+    draft: Draft,
+    events: UnboundedSender<Event>,
+    progress: Arc<Mutex<Progress>>,
+    counters: Arc<IoCounters>,
+    cancel: watch::Receiver<Option<Cancellation>>,
+}
+
+/// Why a run did not come to its end.
+enum Stopped {
+    /// The component is over a limit, or the run was cancelled: that is how it
+    /// ended.
+    Outcome(Outcome),
+    /// There is nothing to record.
     Error(RunError),
 }
 
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
-        Self::Error(fault.into())
+impl<E: Into<RunError>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
     }
 }
 
+/// Reads the component.
+fn read(request: &Request, draft: &mut Draft) -> Result<(Vec<u8>, Digest), Stopped> {
+    let limits = &request.limits;
+    match read_component(&request.step.path, limits)? {
+        Ok(wasm) => {
+            let digest = Digest::of(&wasm);
+            draft.step(digest, wasm.len() as u64);
+            Ok((wasm, digest))
+        }
+        Err((digest, size)) => {
+            draft.step(digest, size);
+            let (limit, allowed) = (LimitKind::ComponentBytes, limits.component.to_string());
+            Err(Stopped::Outcome(Outcome::LimitExceeded { limit, allowed }))
+        }
+    }
+}
+
+/// Waits for a component, unless the run is cancelled first.
+async fn unless_cancelled<T>(
+    work: impl Future<Output = Result<T, PrepareError>>,
+    cancel: &watch::Receiver<Option<Cancellation>>,
+) -> Result<T, Stopped> {
+    let result = tokio::select! {
+        biased;
+        by = cancelled(cancel.clone()) => {
+            return Err(Stopped::Outcome(Outcome::Cancelled { by }));
+        }
+        result = work => result,
+    };
+    result.map_err(|error| match error {
+        PrepareError::Fault(fault) => fault.into(),
+        PrepareError::LimitExceeded { limit, allowed } => {
+            Stopped::Outcome(Outcome::LimitExceeded { limit, allowed })
+        }
+    })
+}
+
 async fn cancelled(mut cancel: watch::Receiver<Option<Cancellation>>) -> Cancellation {
-    let by = cancel
-        .wait_for(Option::is_some)
-        .await
-        .ok()
-        .and_then(|by| *by);
-    match by {
+    let by = cancel.wait_for(Option::is_some).await;
+    match by.ok().and_then(|by| *by) {
         Some(by) => by,
+        // Whoever could cancel is gone.
         None => std::future::pending().await,
     }
 }
@@ -320,7 +308,7 @@ pub fn read_component(
     limits: &Limits,
 ) -> Result<Result<Vec<u8>, (Digest, u64)>, Fault> {
     let failed = |error: &io::Error| cannot_read_component(path, error);
-    let mut file = File::open(path).map_err(|error| failed(&error))?;
+    let mut file = open_at_once(path).map_err(|error| failed(&error))?;
     let metadata = file.metadata().map_err(|error| failed(&error))?;
     if metadata.is_dir() {
         return Err(Fault::new(
@@ -443,20 +431,37 @@ impl Draft {
         Self { record, timings }
     }
 
-    fn step(&mut self, digest: Digest, size: u64, signature: Option<String>) {
+    fn step(&mut self, digest: Digest, size: u64) {
         let step = &mut self.record.step;
-        (step.digest, step.size, step.signature) = (digest, size, signature);
+        (step.digest, step.size) = (digest, size);
+    }
+
+    /// Adds the inputs, and what follows from their digests where all are
+    /// hashed.
+    async fn inputs(
+        &mut self,
+        inputs: Vec<record::Artifact>,
+        key: impl Future<Output = Result<KeyParts, Fault>>,
+        seed: Seed,
+    ) -> Result<(), Fault> {
+        if inputs.iter().all(|input| input.digest.is_some()) {
+            let (key, seed) = (key.await?, seed.get().await?);
+            self.record.key = Some(key.key(seed));
+            self.record.seed = Some(seed);
+        }
+        self.record.inputs = inputs;
+        Ok(())
     }
 
     fn plan(&mut self, plan: &Plan) {
         self.record.step.name.clone_from(&plan.step_name);
+        self.record.step.signature = plan.function.as_ref().map(ToString::to_string);
         self.record.parameters = plan.values();
         self.record.arguments.clone_from(&plan.program_arguments);
     }
 
-    fn end(mut self, outcome: Outcome, usage: Usage) -> Record {
+    fn end(mut self, outcome: Outcome) -> Record {
         self.record.outcome = outcome;
-        self.record.usage = usage;
         self.record.timings = self.timings;
         self.record
     }

@@ -6,7 +6,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,7 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     /// Opens a regular file.
     pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
-        let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
+        let file = open_at_once(path).map_err(|error| cannot_read(path, &error))?;
         Self::from_file(file, path)
     }
 
@@ -115,6 +115,16 @@ pub(crate) fn has_changed(path: &Path) -> Fault {
 
 fn changed(metadata: &Metadata) -> Changed {
     (metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// Opens a file to read. Does not wait, as opening a pipe would, until somebody
+/// writes to it.
+pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    File::options()
+        .read(true)
+        .custom_flags(flags as i32)
+        .open(path)
 }
 
 /// A missing or unreadable input is a mistake in the request; a disk that fails
