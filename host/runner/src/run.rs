@@ -19,9 +19,10 @@ use wharf_model::{Digest, ErrorKind, Fault, Outcome, Plan, Record, Request};
 use wharf_sandbox::{Call, Called, Component, PrepareError, Progress, Sandbox, Seed};
 use wharf_store::Store;
 
+use crate::local::Published;
 use crate::sink::IoCounters;
 use crate::source::open_at_once;
-use crate::stage::{Rest, Staged, stage};
+use crate::stage::{Outputs, Rest, Staged, stage};
 
 /// Tells the time. Given by the caller, so that nothing here reads it by itself.
 pub trait Clock: Send + Sync {
@@ -103,18 +104,33 @@ impl Runner {
             progress: surroundings.progress,
             counters: surroundings.counters,
             cancel: surroundings.cancel,
+            published: Vec::new(),
         };
-        let outcome = match self.attempt(request, &mut run).await {
-            Ok(outcome) | Err(Stopped::Outcome(outcome)) => outcome,
-            Err(Stopped::Error(error)) => return Err(error),
-        };
+        let result = self.attempt(request, &mut run).await;
         drop(run.events);
         let events = kept.await.map_err(Fault::internal)?;
-        let record = run.draft.end(outcome);
-        if let Some(store) = &self.store {
-            store.put_run(&record, &events).await?;
+        let recorded = match result {
+            Ok(outcome) | Err(Stopped::Outcome(outcome)) => {
+                let record = run.draft.end(outcome);
+                self.keep(&record, &events).await.map(|()| record)
+            }
+            Err(Stopped::Error(error)) => Err(error),
+        };
+        if recorded.is_err() {
+            // A run without a record has not been: it leaves nothing.
+            run.published.into_iter().for_each(Published::take_back);
+            if let Some(store) = &self.store {
+                store.remove_if_empty();
+            }
         }
-        Ok(record)
+        recorded
+    }
+
+    async fn keep(&self, record: &Record, events: &[Event]) -> Result<(), RunError> {
+        if let Some(store) = &self.store {
+            store.put_run(record, events).await?;
+        }
+        Ok(())
     }
 
     /// All of a run but its record.
@@ -132,9 +148,6 @@ impl Runner {
         run.draft.timings.prepare_us = run.watch.lap();
 
         let staged = stage(&plan, &run.counters)?;
-        if let Some(store) = &self.store {
-            store.prepare()?;
-        }
         run.draft.timings.stage_us = run.watch.lap();
 
         let events = run.events.clone();
@@ -144,6 +157,9 @@ impl Runner {
         run.draft.timings.compiled_before = component.from_cache();
         run.draft.timings.prepare_us += run.watch.lap();
 
+        if let Some(store) = &self.store {
+            store.prepare()?;
+        }
         self.invoke(plan, &component, staged, run).await
     }
 
@@ -184,8 +200,8 @@ impl Runner {
         run.draft.inputs(rest.inputs(), key, seed).await?;
         let outcome = match outcome.is_success() {
             true => match publish(rest).await? {
-                Ok(outputs) => {
-                    run.draft.record.outputs = outputs;
+                Ok((outputs, published)) => {
+                    (run.draft.record.outputs, run.published) = (outputs, published);
                     outcome
                 }
                 Err(failed) => failed,
@@ -205,6 +221,7 @@ struct Run<'a> {
     progress: Arc<Mutex<Progress>>,
     counters: Arc<IoCounters>,
     cancel: watch::Receiver<Option<Cancellation>>,
+    published: Vec<Published>,
 }
 
 /// Why a run did not come to its end.
@@ -269,7 +286,7 @@ async fn cancelled(mut cancel: watch::Receiver<Option<Cancellation>>) -> Cancell
 }
 
 /// Publishing syncs to disk, which takes as long as it takes.
-async fn publish(rest: Rest) -> Result<Result<Vec<record::Artifact>, Outcome>, Fault> {
+async fn publish(rest: Rest) -> Result<Result<Outputs, Outcome>, Fault> {
     tokio::task::spawn_blocking(move || rest.publish())
         .await
         .map_err(Fault::internal)?

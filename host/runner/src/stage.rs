@@ -25,7 +25,7 @@ use crate::tree::{FolderSink, FolderSource};
 pub(crate) struct Staged {
     pub(crate) entry: Entry,
     inputs: Vec<Input>,
-    outputs: Outputs,
+    outputs: Expected,
     /// Hashes the inputs until it is dropped.
     _digester: Digester,
 }
@@ -44,7 +44,7 @@ enum Opened {
 }
 
 /// The outputs of a typed step, or of a program.
-enum Outputs {
+enum Expected {
     Typed(Vec<Output>),
     Program(Option<Scratch>),
 }
@@ -109,7 +109,7 @@ impl Stage<'_> {
         &mut self,
         function: &Function,
         arguments: &[Argument],
-    ) -> Result<(Entry, Outputs), Fault> {
+    ) -> Result<(Entry, Expected), Fault> {
         let mut outputs = Vec::new();
         let mut parameters = Vec::new();
         for Argument { name, bound } in arguments {
@@ -149,11 +149,11 @@ impl Stage<'_> {
                 function,
                 parameters,
             },
-            Outputs::Typed(outputs),
+            Expected::Typed(outputs),
         ))
     }
 
-    fn program(&mut self, plan: &Plan) -> Result<(Entry, Outputs), Fault> {
+    fn program(&mut self, plan: &Plan) -> Result<(Entry, Expected), Fault> {
         let mut inputs = Vec::new();
         let mut wanted = Vec::new();
         for Argument { name, bound } in &plan.arguments {
@@ -188,7 +188,7 @@ impl Stage<'_> {
                 inputs,
                 scratch: folder,
             },
-            Outputs::Program(scratch),
+            Expected::Program(scratch),
         ))
     }
 
@@ -357,10 +357,13 @@ fn key_parts(plan: &Plan, step: Digest) -> KeyParts {
     }
 }
 
+/// The outputs of a run, for its record and to take them back.
+pub(crate) type Outputs = (Vec<Artifact>, Vec<Published>);
+
 /// What remains of a staged plan while the guest runs.
 pub(crate) struct Rest {
     inputs: Vec<Input>,
-    outputs: Outputs,
+    outputs: Expected,
     _digester: Digester,
 }
 
@@ -406,14 +409,14 @@ impl Rest {
 
     /// Completes the outputs, then makes them visible, all or none. A program
     /// that has not written one has failed, which is the outcome.
-    pub(crate) fn publish(self) -> Result<Result<Vec<Artifact>, Outcome>, Fault> {
+    pub(crate) fn publish(self) -> Result<Result<Outputs, Outcome>, Fault> {
         let complete = match self.outputs {
-            Outputs::Typed(outputs) => outputs
+            Expected::Typed(outputs) => outputs
                 .into_iter()
                 .map(complete)
                 .collect::<Result<Vec<_>, _>>()?,
-            Outputs::Program(None) => Vec::new(),
-            Outputs::Program(Some(scratch)) => match scratch.collect()? {
+            Expected::Program(None) => Vec::new(),
+            Expected::Program(Some(scratch)) => match scratch.collect()? {
                 Err(outcome) => return Ok(Err(outcome)),
                 Ok(found) => {
                     let pairs = scratch.wanted().iter().zip(found);
@@ -424,8 +427,7 @@ impl Rest {
             },
         };
         let (places, artifacts): (Vec<_>, Vec<_>) = complete.into_iter().unzip();
-        publish_all(places)?;
-        Ok(Ok(artifacts))
+        Ok(Ok((artifacts, publish_all(places)?)))
     }
 }
 
@@ -481,7 +483,7 @@ fn from_program(wanted: &Wanted, found: crate::program::Found) -> (Place, Artifa
     (found.place, artifact)
 }
 
-fn publish_all(places: Vec<Place>) -> Result<(), Fault> {
+fn publish_all(places: Vec<Place>) -> Result<Vec<Published>, Fault> {
     let mut published: Vec<Published> = Vec::new();
     for place in places {
         match place.publish() {
@@ -492,5 +494,5 @@ fn publish_all(places: Vec<Place>) -> Result<(), Fault> {
             }
         }
     }
-    Ok(())
+    Ok(published)
 }

@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -35,6 +36,8 @@ pub struct Store {
     objects: Arc<OnceLock<Arc<dyn ObjectStore>>>,
     /// The folder of a local store, which is made when it is first written to.
     folder: Option<PathBuf>,
+    /// Whether this process made the folder.
+    made: Arc<AtomicBool>,
     place: String,
 }
 
@@ -45,6 +48,7 @@ impl Store {
         Self {
             objects: Arc::default(),
             folder: Some(folder.to_owned()),
+            made: Arc::default(),
             place: folder.display().to_string(),
         }
     }
@@ -56,6 +60,7 @@ impl Store {
         Self {
             objects: Arc::new(objects.into()),
             folder: None,
+            made: Arc::default(),
             place: "memory".to_owned(),
         }
     }
@@ -69,12 +74,28 @@ impl Store {
         self.objects().map(|_| ())
     }
 
+    /// Removes the folder of a local store, where this process made it and it
+    /// holds nothing, so that a run that came to nothing leaves nothing.
+    pub fn remove_if_empty(&self) {
+        if let Some(folder) = &self.folder
+            && self.made.load(Ordering::Relaxed)
+        {
+            // Fails where something is in it, as it should.
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+
     fn objects(&self) -> Result<&dyn ObjectStore, Fault> {
         if let Some(objects) = self.objects.get() {
             return Ok(&**objects);
         }
-        let objects = self.folder.as_deref().map(open_folder).transpose()?;
-        let objects = objects.ok_or_else(|| Fault::internal("a store without a place"))?;
+        let Some(folder) = &self.folder else {
+            return Err(Fault::internal("a store without a place"));
+        };
+        if !folder.exists() {
+            self.made.store(true, Ordering::Relaxed);
+        }
+        let objects = open_folder(folder)?;
         Ok(&**self.objects.get_or_init(|| objects))
     }
 

@@ -74,11 +74,11 @@ fn stores() -> (tempfile::TempDir, Vec<Store>) {
 async fn what_is_put_comes_back() {
     let (_folder, stores) = stores();
     for store in stores {
-        let record = record("run-1");
-        store.put_run(&record, &events()).await.unwrap();
-        assert_eq!(store.run(&record.id).await.unwrap(), record);
-        assert_eq!(store.events(&record.id).await.unwrap(), events());
-        let other = super::tests::record("run-2");
+        let first = record("run-1");
+        store.put_run(&first, &events()).await.unwrap();
+        assert_eq!(store.run(&first.id).await.unwrap(), first);
+        assert_eq!(store.events(&first.id).await.unwrap(), events());
+        let other = record("run-2");
         store.put_run(&other, &[]).await.unwrap();
         assert_eq!(store.events(&other.id).await.unwrap(), []);
     }
