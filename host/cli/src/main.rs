@@ -61,15 +61,17 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
             0
         });
     }
-    let text = error.to_string();
-    let message = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ");
+    let message = one_line(&error.to_string());
     let ending = Ending::from(Fault::new(ErrorKind::CommandLine, message).hint("see --help"));
     report::errors::report(&ending, json);
     ending.exit_code()
+}
+
+/// What clap says before it repeats the usage, on one line.
+fn one_line(text: &str) -> String {
+    let message = text.split("\n\nUsage:").next().unwrap_or(text);
+    let words: Vec<_> = message.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
 /// The compiling process; see `wharf_sandbox::child_main`.

@@ -113,10 +113,7 @@ impl Digester {
         for _ in 0..wanted {
             let (queue, stop) = (self.queue.clone(), self.stop.clone());
             let work = move || {
-                while let Some(job) = {
-                    let next = lock(&queue).pop_front();
-                    next
-                } {
+                while let Some(job) = next(&queue) {
                     let _ = job.done.send(Some(job.what.digest(&stop)));
                 }
             };
@@ -129,6 +126,11 @@ impl Digester {
         }
         Ok(())
     }
+}
+
+/// The next job; the queue is free again while it is done.
+fn next(queue: &Mutex<VecDeque<Job>>) -> Option<Job> {
+    lock(queue).pop_front()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

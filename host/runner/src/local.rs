@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -155,6 +156,12 @@ fn check(path: &Path, overwrite: bool, is_folder: bool) -> Result<PathBuf, Fault
         return fault(
             format!("the output `{shown}` has no name"),
             "give the path that it shall have",
+        );
+    }
+    if !is_folder && path.as_os_str().as_bytes().ends_with(b"/") {
+        return fault(
+            format!("the output `{shown}` ends with `/`, but the step writes a file"),
+            "leave out the `/`",
         );
     }
     let folder = parent(path);

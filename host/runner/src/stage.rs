@@ -71,6 +71,8 @@ struct Stage<'a> {
     inputs: Vec<Input>,
     /// Where outputs go, to notice two that go to one place.
     places: BTreeSet<PathBuf>,
+    /// Folders that are inputs: nothing may appear in them.
+    trees: Vec<PathBuf>,
     problems: Vec<Problem>,
 }
 
@@ -83,12 +85,14 @@ pub(crate) fn stage(plan: &Plan, counters: &Arc<IoCounters>) -> Result<Staged, R
         digester: Digester::default(),
         inputs: Vec::new(),
         places: BTreeSet::new(),
+        trees: Vec::new(),
         problems: Vec::new(),
     };
     let (entry, outputs) = match &plan.function {
         Some(function) => stage.function(function, &plan.arguments)?,
         None => stage.program(plan)?,
     };
+    stage.check_places();
     if !stage.problems.is_empty() {
         return Err(BadRequest {
             problems: stage.problems,
@@ -220,6 +224,7 @@ impl Stage<'_> {
     fn folder(&mut self, name: &str, path: &Path) -> Result<Arc<FolderSource>, Fault> {
         let folder = Arc::new(FolderSource::open(path, self.counters)?);
         let digest = self.digester.add(folder.clone());
+        self.trees.push(path.canonicalize().unwrap_or_default());
         self.remember(name, path, Opened::Folder(folder.clone()), &digest);
         Ok(folder)
     }
@@ -242,6 +247,23 @@ impl Stage<'_> {
             false => {
                 let message = format!("two outputs go to `{}`", path.display());
                 Err(Fault::new(ErrorKind::Output, message).hint("give each a path of its own"))
+            }
+        }
+    }
+
+    /// An output inside an input would change what the step reads.
+    fn check_places(&mut self) {
+        for place in &self.places {
+            if let Some(tree) = self.trees.iter().find(|tree| place.starts_with(tree)) {
+                self.problems.push(Problem {
+                    kind: ErrorKind::Output,
+                    message: format!(
+                        "the output `{}` lies inside the input `{}`",
+                        place.display(),
+                        tree.display()
+                    ),
+                    hint: Some("choose a path outside of the input".to_owned()),
+                });
             }
         }
     }

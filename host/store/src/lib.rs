@@ -281,6 +281,10 @@ impl Store {
 }
 
 fn open_folder(folder: &Path) -> Result<Arc<dyn ObjectStore>, Fault> {
+    if folder.exists() && !folder.is_dir() {
+        let message = format!("the store `{}` is not a folder", folder.display());
+        return Err(Fault::new(ErrorKind::CommandLine, message).hint("give a folder"));
+    }
     std::fs::create_dir_all(folder)
         .map_err(|error| Fault::io("create the store", folder, &error))?;
     let objects = LocalFileSystem::new_with_prefix(folder)

@@ -280,9 +280,12 @@ fn failure(record: &Record) {
     let outcome = painted(&record.outcome.to_string(), "1;31", colour);
     err(&format!("{}: {outcome}", record.step.reference));
     match &record.outcome {
-        Outcome::Trapped { backtrace, .. } => backtrace
-            .iter()
-            .for_each(|frame| err(&format!("    in {frame}"))),
+        Outcome::Trapped { backtrace, .. } => {
+            for frame in backtrace {
+                err(&format!("    in {frame}"));
+            }
+            err("  hint: the step has a bug, which its author can find by these functions");
+        }
         Outcome::LimitExceeded { limit, .. } => err(&format!("  hint: {}", limit.hint())),
         Outcome::Succeeded { .. } | Outcome::Failed { .. } | Outcome::Cancelled { .. } => {}
     }
