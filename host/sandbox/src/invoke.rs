@@ -23,15 +23,16 @@ use wharf_model::signature::{Arity, FailureType, Function};
 use wharf_model::value_type::ValueType;
 use wharf_model::{Fault, Grants, Outcome};
 
-use crate::Component;
 use crate::artifact::{Sink, SinkTree, Source, SourceTree};
 use crate::convert::{to_json, to_val};
 use crate::host::clocks::{Clock, VirtualClock};
-use crate::host::filesystem::{Files, ProgramInput};
+use crate::host::files::{Files, ProgramInput};
+use crate::host::preview1::{Process, START};
 use crate::host::random::Random;
 use crate::host::telemetry::{Printer, Progress, Telemetry, clean};
 use crate::host::{Cancelled, Context, Input, InputTree, Output, OutputTree, State};
 use crate::limiter::{Budget, Exceeded, MemoryLimiter};
+use crate::{Component, Loaded};
 
 /// How long a step that looks at `is-cancelled` may take to return.
 const GRACE: Duration = Duration::from_secs(5);
@@ -155,6 +156,7 @@ pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fa
     let printers = [Stream::Stdout, Stream::Stderr].map(|stream| Printer::new(stream, &telemetry));
     let output = Budget::new(LimitKind::OutputBytes, limits.output.0);
     let mut wasi = wasi_context(&call.grants, &printers);
+    let mut program_arguments = Vec::new();
     let (target, files) = match call.entry {
         Entry::Function {
             function,
@@ -165,11 +167,20 @@ pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fa
             inputs,
             scratch,
         } => {
-            wasi.arg(&call.step_name).args(&arguments);
+            program_arguments.push(call.step_name.clone());
+            program_arguments.extend(arguments);
+            wasi.args(&program_arguments);
             let files = Files::of_program(inputs, scratch, &output, call.logical_time);
             (Target::Program, files)
         }
     };
+    let process = Process::new(
+        &program_arguments,
+        &call.grants.env,
+        &printers,
+        &files,
+        limits.handles,
+    );
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let state = State {
@@ -191,6 +202,7 @@ pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fa
         },
         telemetry: telemetry.clone(),
         files,
+        process,
     };
     let mut store = store(component, state, &limits)?;
     let guest = target.run(component, &mut store);
@@ -228,7 +240,7 @@ fn wasi_context(grants: &Grants, printers: &[Printer; 2]) -> WasiCtxBuilder {
 }
 
 fn store(component: &Component, state: State, limits: &Limits) -> Result<Store<State>, Fault> {
-    let mut store = Store::new(component.pre.engine(), state);
+    let mut store = Store::new(component.code.engine(), state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(CALL_BYTES);
     store.set_epoch_deadline(1);
@@ -300,7 +312,11 @@ impl Target {
         component: &Component,
         store: &mut Store<State>,
     ) -> wasmtime::Result<Outcome> {
-        let instance = component.pre.instantiate_async(&mut *store).await?;
+        let pre = match &component.code {
+            Loaded::Component(pre) => pre,
+            Loaded::Module(pre) => return run_module(pre, store).await,
+        };
+        let instance = pre.instantiate_async(&mut *store).await?;
         match self {
             Self::Function(function, parameters) => {
                 call_function(&instance, store, &function, parameters).await
@@ -438,13 +454,24 @@ async fn call_program(instance: &Instance, store: &mut Store<State>) -> wasmtime
     }
 }
 
+/// Runs a core module. Most end with `proc_exit`, an error that tells the code.
+async fn run_module(
+    pre: &wasmtime::InstancePre<State>,
+    store: &mut Store<State>,
+) -> wasmtime::Result<Outcome> {
+    let instance = pre.instantiate_async(&mut *store).await?;
+    let start = instance.get_typed_func::<(), ()>(&mut *store, START)?;
+    start.call_async(&mut *store, ()).await?;
+    succeeded(None)
+}
+
 type Run = wasmtime::component::TypedFunc<(), (Result<(), ()>,)>;
 
 /// The function `run` of `wasi:cli/run`, in whatever version of WASI 0.2.
 fn find_run(instance: &Instance, store: &mut Store<State>) -> Option<Run> {
     let interface = instance.get_export_index(&mut *store, None, "wasi:cli/run@0.2.0")?;
     let run = instance.get_export_index(&mut *store, Some(&interface), "run")?;
-    instance.get_typed_func(store, &run).ok()
+    instance.get_typed_func(store, run).ok()
 }
 
 fn exited(code: i32) -> Outcome {

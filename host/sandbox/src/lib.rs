@@ -1,4 +1,5 @@
-//! Wharf's sandbox: runs one component under limits, with what it was granted.
+//! Wharf's sandbox: runs one component, or a core module for WASI preview 1,
+//! under limits, with what it was granted.
 //!
 //! ```text
 //! bytes -> open -> Opened -> prepare -> Component -> call -> Called
@@ -20,16 +21,15 @@ mod limiter;
 use std::fmt;
 
 use tokio::sync::OnceCell;
-use wasmtime::component::{InstancePre, Linker};
 use wasmtime::{Engine, component as wasm};
 use wharf_model::limits::{LimitKind, Limits};
 use wharf_model::{Digest, ErrorKind, Fault};
 
 pub use component::cache::CompileCache;
 pub use component::compile::{Compiler, child_main};
-pub use component::{Description, Import};
+pub use component::{Description, Import, Kind};
 pub use engine::WASMTIME_VERSION;
-pub use host::filesystem::ProgramInput;
+pub use host::files::ProgramInput;
 pub use host::telemetry::Progress;
 pub use invoke::{Call, Called, Entry, Parameter, Seed};
 
@@ -49,7 +49,10 @@ pub struct Sandbox {
 /// An engine with what belongs to it.
 struct EngineParts {
     engine: Engine,
-    linker: Linker<State>,
+    /// For components; made when first needed.
+    components: OnceCell<wasm::Linker<State>>,
+    /// For core modules; made when first needed.
+    modules: OnceCell<wasmtime::Linker<State>>,
     /// Stops when the sandbox goes.
     _ticker: engine::Ticker,
 }
@@ -75,7 +78,13 @@ pub struct Component {
     size: u64,
     description: Description,
     from_cache: bool,
-    pre: InstancePre<State>,
+    code: Loaded,
+}
+
+/// Code that is linked, and becomes an instance for each run.
+pub(crate) enum Loaded {
+    Component(wasm::InstancePre<State>),
+    Module(wasmtime::InstancePre<State>),
 }
 
 /// Why a component cannot be run.
@@ -175,13 +184,13 @@ impl Sandbox {
                 (compiled.code, false)
             }
         };
-        let pre = load(parts, &code)?;
+        let code = load(parts, &code, description.kind).await?;
         Ok(Component {
             digest,
             size,
             description,
             from_cache,
-            pre,
+            code,
         })
     }
 
@@ -212,28 +221,79 @@ impl Sandbox {
 
 fn parts(fuel: bool) -> Result<EngineParts, Fault> {
     let engine = engine::engine(fuel)?;
-    let mut linker = Linker::new(&engine);
-    host::link(&mut linker).map_err(|error| Fault::internal(format!("cannot link: {error:#}")))?;
     let _ticker = engine::Ticker::start(&engine)?;
     Ok(EngineParts {
         engine,
-        linker,
+        components: OnceCell::new(),
+        modules: OnceCell::new(),
         _ticker,
     })
 }
 
-fn load(parts: &EngineParts, code: &[u8]) -> Result<InstancePre<State>, Fault> {
-    // SAFETY: the code was made by wasmtime from this very component: by the
-    // compiling process just now, or earlier, and then it carries a keyed hash
-    // that only this user's Wharf can have written (see `component::cache`).
-    let component = unsafe { wasm::Component::deserialize(&parts.engine, code) };
-    let component = component
-        .map_err(|error| Fault::internal(format!("compiled code cannot be loaded: {error:#}")))?;
-    parts.linker.instantiate_pre(&component).map_err(|error| {
-        let message = format!("the component does not fit what Wharf provides: {error:#}");
-        Fault::new(ErrorKind::MissingImport, message)
-            .hint("build it against the interfaces that `wharf inspect` lists as provided")
-    })
+impl EngineParts {
+    async fn components(&self) -> Result<&wasm::Linker<State>, Fault> {
+        let linker = || async {
+            let mut linker = wasm::Linker::new(&self.engine);
+            host::link(&mut linker).map(|()| linker).map_err(unlinked)
+        };
+        self.components.get_or_try_init(linker).await
+    }
+
+    async fn modules(&self) -> Result<&wasmtime::Linker<State>, Fault> {
+        let linker = || async {
+            let mut linker = wasmtime::Linker::new(&self.engine);
+            let linked = host::preview1::link(&mut linker);
+            linked.map(|()| linker).map_err(unlinked)
+        };
+        self.modules.get_or_try_init(linker).await
+    }
+}
+
+async fn load(parts: &EngineParts, code: &[u8], kind: Kind) -> Result<Loaded, Fault> {
+    match kind {
+        Kind::Component => {
+            // SAFETY: the code was made by wasmtime from this very component: by
+            // the compiling process just now, or earlier, and then it carries a
+            // keyed hash that only this user's Wharf can have written (see
+            // `component::cache`).
+            let component = unsafe { wasm::Component::deserialize(&parts.engine, code) };
+            let component = component.map_err(not_loaded)?;
+            let linker = parts.components().await?;
+            let pre = linker.instantiate_pre(&component).map_err(unfit)?;
+            Ok(Loaded::Component(pre))
+        }
+        Kind::CoreModule => {
+            // SAFETY: as above; the kind is part of what is hashed.
+            let module = unsafe { wasmtime::Module::deserialize(&parts.engine, code) };
+            let module = module.map_err(not_loaded)?;
+            let linker = parts.modules().await?;
+            let pre = linker.instantiate_pre(&module).map_err(unfit)?;
+            Ok(Loaded::Module(pre))
+        }
+    }
+}
+
+fn unlinked(error: wasmtime::Error) -> Fault {
+    Fault::internal(format!("cannot link: {error:#}"))
+}
+
+fn not_loaded(error: wasmtime::Error) -> Fault {
+    Fault::internal(format!("compiled code cannot be loaded: {error:#}"))
+}
+
+fn unfit(error: wasmtime::Error) -> Fault {
+    let message = format!("the component does not fit what Wharf provides: {error:#}");
+    Fault::new(ErrorKind::MissingImport, message)
+        .hint("build it against the interfaces that `wharf inspect` lists as provided")
+}
+
+impl Loaded {
+    fn engine(&self) -> &Engine {
+        match self {
+            Self::Component(pre) => pre.engine(),
+            Self::Module(pre) => pre.module().engine(),
+        }
+    }
 }
 
 impl Opened {

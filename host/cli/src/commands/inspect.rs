@@ -5,7 +5,7 @@ use wharf_model::signature::{Arity, Function, ParameterType};
 use wharf_model::value_type::ValueType;
 use wharf_model::{Digest, ErrorKind, Fault, Signature};
 use wharf_runner::read_component;
-use wharf_sandbox::{Description, PrepareError};
+use wharf_sandbox::{Description, Kind, PrepareError};
 
 use crate::args;
 use crate::report::{bytes, out};
@@ -64,7 +64,7 @@ fn as_json(description: &Description, digest: Digest, size: u64) -> String {
         "digest": digest,
         "size": size,
         "docs": description.docs,
-        "adapted": description.adapted,
+        "kind": description.kind,
         "signature": description.signature,
         "imports": imports,
     });
@@ -79,8 +79,8 @@ fn as_text(
     size: u64,
 ) -> String {
     let mut text = format!("{path}\n  digest  {digest}\n  size    {}\n", bytes(size));
-    if description.adapted {
-        text.push_str("  kind    core module for WASI preview 1, run through an adapter\n");
+    if description.kind == Kind::CoreModule {
+        text.push_str("  kind    core module for WASI preview 1\n");
     }
     text.push_str(&indented("", description.docs.as_deref()));
     match &description.signature {
@@ -190,6 +190,7 @@ fn gets(import: &str) -> &'static str {
         Some(("wasi:random", _)) => "a seeded source; true randomness with --allow entropy",
         Some(("wasi:cli", "environment")) => "its arguments; variables with --allow env:NAME",
         Some(("wasi:cli", "stdout" | "stderr")) => "lines in the log",
+        Some(("wasi:cli", "exit")) => "to end itself",
         Some(("wasi:cli", _)) => "nothing: no input, no terminal",
         Some(("wasi:filesystem", _)) => "/in and /out for programs; nothing for typed steps",
         Some(("wasi:sockets", _)) => "nothing: every call is refused",

@@ -18,7 +18,7 @@ use wharf_model::{Digest, Fault};
 use super::Description;
 use super::compile::Compiled;
 
-const MAGIC: &[u8; 8] = b"wharfcc1";
+const MAGIC: &[u8; 8] = b"wharfcc2";
 const KEY_FILE: &str = "key";
 const HEADER: usize = MAGIC.len() + 32 + 4;
 
@@ -257,13 +257,14 @@ fn read_key(path: &Path) -> Result<Option<[u8; 32]>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::component::Kind;
     use wharf_model::Signature;
 
     fn compiled() -> Compiled {
         let description = Description {
             signature: Signature::Program,
             imports: vec![],
-            adapted: false,
+            kind: Kind::Component,
             docs: None,
         };
         Compiled {

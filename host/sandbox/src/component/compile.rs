@@ -19,8 +19,8 @@ use tokio::io::AsyncWriteExt;
 use wharf_model::limits::{LimitKind, Limits};
 use wharf_model::{ErrorKind, Fault};
 
-use super::Description;
 use super::describe::describe;
+use super::{Description, Kind};
 use crate::PrepareError;
 use crate::engine;
 
@@ -83,7 +83,7 @@ impl Compiler {
         limits: &Limits,
     ) -> Result<Compiled, PrepareError> {
         match self {
-            Self::InProcess => Ok(work(wasm.to_vec(), job)?),
+            Self::InProcess => Ok(work(wasm, job)?),
             Self::Child { program, arguments } => {
                 let mut command = tokio::process::Command::new(program);
                 command.args(arguments).args(child_arguments(job, limits));
@@ -240,9 +240,9 @@ fn killed_by_limit(_: &Output) -> Option<LimitKind> {
     None
 }
 
-fn work(wasm: Vec<u8>, job: Job) -> Result<Compiled, Fault> {
-    let described = describe(wasm)?;
-    if let Some(fault) = missing_imports(&described.description) {
+fn work(wasm: &[u8], job: Job) -> Result<Compiled, Fault> {
+    let description = describe(wasm)?;
+    if let Some(fault) = missing_imports(&description) {
         // To describe a component is useful all the same.
         if job != Job::Describe {
             return Err(fault);
@@ -250,14 +250,18 @@ fn work(wasm: Vec<u8>, job: Job) -> Result<Compiled, Fault> {
     }
     let code = match job {
         Job::Describe => Vec::new(),
-        Job::Compile { fuel } => engine::engine(fuel)?
-            .precompile_component(&described.wasm)
-            .map_err(|error| super::prescan::damaged(&format!("{error:#}")))?,
+        Job::Compile { fuel } => compile(wasm, description.kind, fuel)?,
     };
-    Ok(Compiled {
-        description: described.description,
-        code,
-    })
+    Ok(Compiled { description, code })
+}
+
+fn compile(wasm: &[u8], kind: Kind, fuel: bool) -> Result<Vec<u8>, Fault> {
+    let engine = engine::engine(fuel)?;
+    let code = match kind {
+        Kind::Component => engine.precompile_component(wasm),
+        Kind::CoreModule => engine.precompile_module(wasm),
+    };
+    code.map_err(|error| super::prescan::damaged(&format!("{error:#}")))
 }
 
 /// The fault for imports that nobody provides, where there are some.
@@ -305,7 +309,7 @@ pub fn child_main(arguments: &[String]) -> Result<(), Fault> {
         .lock()
         .read_to_end(&mut wasm)
         .map_err(pipe)?;
-    let (reply, code) = match work(wasm, job) {
+    let (reply, code) = match work(&wasm, job) {
         Ok(compiled) => {
             let description = Box::new(compiled.description);
             (Reply::Done { description }, compiled.code)

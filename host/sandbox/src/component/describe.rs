@@ -11,26 +11,19 @@ use wit_parser::{
     WorldKey,
 };
 
-use super::prescan::{Kind, damaged, prescan};
-use super::{Description, Import, docs, program};
+use super::prescan::{damaged, prescan};
+use super::{Description, Import, Kind, docs, program};
 
-/// A component with what it is; `wasm` is the adapted one where it was a core
-/// module.
-#[derive(Debug)]
-pub(crate) struct Described {
-    pub(crate) wasm: Vec<u8>,
-    pub(crate) description: Description,
+/// Scans and describes.
+pub(crate) fn describe(wasm: &[u8]) -> Result<Description, Fault> {
+    match prescan(wasm)? {
+        Kind::Component => component(wasm),
+        Kind::CoreModule => program::describe(wasm),
+    }
 }
 
-/// Scans, adapts where needed, and describes.
-pub(crate) fn describe(bytes: Vec<u8>) -> Result<Described, Fault> {
-    let adapted = prescan(&bytes)? == Kind::CoreModule;
-    let wasm = if adapted {
-        program::adapt(&bytes)?
-    } else {
-        bytes
-    };
-    let decoded = wit_component::decode(&wasm).map_err(|error| damaged(&format!("{error:#}")))?;
+fn component(wasm: &[u8]) -> Result<Description, Fault> {
+    let decoded = wit_component::decode(wasm).map_err(|error| damaged(&format!("{error:#}")))?;
     let DecodedWasm::Component(resolve, world) = decoded else {
         let message = "the file holds a WIT package, not a component";
         return Err(Fault::new(ErrorKind::NotAComponent, message)
@@ -40,13 +33,13 @@ pub(crate) fn describe(bytes: Vec<u8>) -> Result<Described, Fault> {
     let mut description = Description {
         signature: signature(&resolve, world)?,
         imports: imports(&resolve, world),
-        adapted,
+        kind: Kind::Component,
         docs: None,
     };
-    if let Some(text) = docs::section(&wasm) {
+    if let Some(text) = docs::section(wasm) {
         docs::attach(&mut description, text);
     }
-    Ok(Described { wasm, description })
+    Ok(description)
 }
 
 fn imports(resolve: &Resolve, world: &World) -> Vec<Import> {

@@ -1,7 +1,7 @@
 //! From the bytes of a file to a component that is ready to run.
 //!
 //! ```text
-//! bytes -> hash -> cache lookup -> [ prescan -> adapt -> describe -> compile ] -> load
+//! bytes -> hash -> cache lookup -> [ prescan -> describe -> compile ] -> load
 //! ```
 //!
 //! The part in brackets looks at bytes that nobody trusts; it runs in a child
@@ -19,6 +19,16 @@ mod program;
 use serde::{Deserialize, Serialize};
 use wharf_model::Signature;
 
+/// What a file of WebAssembly is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A component.
+    Component,
+    /// A core module, which is a program for WASI preview 1.
+    CoreModule,
+}
+
 /// What a component is and needs, as far as its bytes tell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -27,9 +37,8 @@ pub struct Description {
     pub signature: Signature,
     /// What it imports, sorted.
     pub imports: Vec<Import>,
-    /// Whether it is a core module for WASI preview 1, which runs through an
-    /// adapter.
-    pub adapted: bool,
+    /// Whether it is a component or a core module.
+    pub kind: Kind,
     /// The doc comment of its world, where it carries one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs: Option<String>,
@@ -39,7 +48,8 @@ pub struct Description {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Import {
-    /// The interface with its version, such as `wasi:clocks/wall-clock@0.2.6`.
+    /// The interface with its version, such as `wasi:clocks/wall-clock@0.2.6`;
+    /// for a core module, the module that it imports from.
     pub name: String,
     /// Whether Wharf provides it.
     pub provided: bool,

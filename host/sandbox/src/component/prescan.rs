@@ -9,6 +9,8 @@
 use wasmparser::{Encoding, Parser, Payload};
 use wharf_model::{ErrorKind, Fault};
 
+use super::Kind;
+
 /// Largest body of one function, in bytes. The largest seen in a runtime that
 /// people use is the interpreter loop of CPython, with 426,843 bytes.
 const MAX_FUNCTION_BYTES: usize = 768 << 10;
@@ -18,13 +20,6 @@ const MAX_FUNCTIONS: u64 = 300_000;
 const MAX_DEPTH: usize = 16;
 /// Most core modules and nested components. componentize-py makes 14.
 const MAX_PARTS: usize = 1000;
-
-/// What the bytes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Component,
-    CoreModule,
-}
 
 /// Tells what the bytes are, and refuses shapes that are expensive to compile.
 pub(super) fn prescan(bytes: &[u8]) -> Result<Kind, Fault> {

@@ -4,6 +4,8 @@
 //! by a tick, so that a loop that waits for time to pass ends; a sleep advances
 //! it by its length and returns at once. Of several sleeps waited for together,
 //! the one that ends first comes first, as with a real clock.
+//!
+//! `wasi_snapshot_preview1` reads the same clock, and waits for it here.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -64,9 +66,9 @@ impl VirtualClock {
         time.now
     }
 
-    /// Time since 1970; the earliest WASI can say.
-    fn wall(&self) -> Duration {
-        let elapsed = i128::from(self.read());
+    /// Time since 1970, `elapsed` after the start; the earliest WASI can say.
+    fn wall(&self, elapsed: u64) -> Duration {
+        let elapsed = i128::from(elapsed);
         let nanos = self.start.as_nanosecond().saturating_add(elapsed).max(0);
         Duration::from_nanos_u128(nanos.unsigned_abs())
     }
@@ -132,12 +134,50 @@ impl Drop for Waiting {
     }
 }
 
+/// A clock of WASI.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which {
+    Wall,
+    Monotonic,
+}
+
+impl State {
+    /// Nanoseconds until an instant, none where it is past. Does not count as
+    /// reading the clock.
+    pub(super) fn nanos_until(&mut self, which: Which, instant: u64) -> wasmtime::Result<u64> {
+        let now = match (&self.clock, which) {
+            (Clock::Virtual(clock), Which::Monotonic) => clock.time().now.into(),
+            (Clock::Virtual(clock), Which::Wall) => clock.wall(clock.time().now).as_nanos(),
+            (Clock::Real, Which::Monotonic) => {
+                monotonic_clock::Host::now(&mut self.clocks())?.into()
+            }
+            (Clock::Real, Which::Wall) => {
+                let now = wall_clock::Host::now(&mut self.clocks())?;
+                Duration::new(now.seconds, now.nanoseconds).as_nanos()
+            }
+        };
+        let nanos = u128::from(instant).saturating_sub(now);
+        Ok(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// Lets time pass.
+    pub(super) async fn sleep(&mut self, nanos: u64) {
+        match &self.clock {
+            Clock::Real => tokio::time::sleep(Duration::from_nanos(nanos)).await,
+            Clock::Virtual(clock) => {
+                let until = clock.time().now.saturating_add(nanos);
+                clock.deadline(until).ready().await;
+            }
+        }
+    }
+}
+
 impl wall_clock::Host for State {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         match &self.clock {
             Clock::Real => wall_clock::Host::now(&mut self.clocks()),
             Clock::Virtual(clock) => {
-                let now = clock.wall();
+                let now = clock.wall(clock.read());
                 Ok(wall_clock::Datetime {
                     seconds: now.as_secs(),
                     nanoseconds: now.subsec_nanos(),
@@ -219,13 +259,16 @@ mod tests {
     fn reading_advances_by_a_tick() {
         let clock = clock();
         assert_eq!((clock.read(), clock.read()), (TICK_NANOS, 2 * TICK_NANOS));
-        assert_eq!(clock.wall(), Duration::new(1_000, 3 * TICK_NANOS as u32));
+        assert_eq!(
+            clock.wall(clock.read()),
+            Duration::new(1_000, 3 * TICK_NANOS as u32)
+        );
     }
 
     #[test]
     fn before_1970_is_1970() {
         let clock = VirtualClock::starting_at(Timestamp::from_second(-5).unwrap());
-        assert_eq!(clock.wall(), Duration::ZERO);
+        assert_eq!(clock.wall(clock.read()), Duration::ZERO);
     }
 
     #[tokio::test]

@@ -8,7 +8,9 @@
 mod artifacts;
 pub(crate) mod clocks;
 mod context;
-pub(crate) mod filesystem;
+pub(crate) mod files;
+mod filesystem;
+pub(crate) mod preview1;
 pub(crate) mod random;
 pub(crate) mod telemetry;
 
@@ -55,7 +57,9 @@ pub(crate) struct State {
     pub(crate) random: random::Random,
     pub(crate) context: Context,
     pub(crate) telemetry: telemetry::Telemetry,
-    pub(crate) files: filesystem::Files,
+    pub(crate) files: files::Files,
+    /// What a core module has besides.
+    pub(crate) process: preview1::Process,
 }
 
 impl WasiView for State {

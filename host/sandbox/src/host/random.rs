@@ -75,7 +75,7 @@ async fn fill(state: &mut State, bytes: &mut [u8]) -> wasmtime::Result<()> {
     Ok(())
 }
 
-async fn bytes(state: &mut State, len: u64) -> wasmtime::Result<(Vec<u8>,)> {
+pub(super) async fn bytes(state: &mut State, len: u64) -> wasmtime::Result<(Vec<u8>,)> {
     if len > RANDOM_BYTES {
         return Err(Exceeded::new(LimitKind::RandomBytes, Bytes(RANDOM_BYTES)).into());
     }

@@ -174,7 +174,7 @@ impl Printer {
         }
     }
 
-    fn print(&self, bytes: &[u8]) -> Result<(), Exceeded> {
+    pub(crate) fn print(&self, bytes: &[u8]) -> Result<(), Exceeded> {
         let mut line = lock(&self.line);
         for &byte in bytes {
             if byte == b'\n' {
