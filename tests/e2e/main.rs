@@ -5,9 +5,19 @@
 
 mod bad_components;
 mod bad_input;
+mod cancel;
+mod compile_cache;
+mod concurrency;
+mod determinism;
+mod examples;
+mod fixtures;
 mod harness;
 mod hostile;
 mod hostile_programs;
+mod inspect;
 mod limits;
+mod outputs;
 mod programs;
+mod records;
+mod streaming;
 mod typed;
