@@ -20,8 +20,8 @@ fn record_of_facts(arguments: &[&str]) -> Json {
 /// What identifies a run and its results, and nothing of when and where.
 fn identity(record: &Json) -> Json {
     let mut outputs = record["outputs"].clone();
-    for output in outputs.as_array_mut().unwrap() {
-        output.as_object_mut().unwrap().remove("path");
+    for output in outputs.as_array_mut().expect("a list") {
+        output.as_object_mut().expect("an artifact").remove("path");
     }
     json!([
         record["key"],
@@ -201,7 +201,7 @@ fn nothing_of_the_machine_is_seen() {
 /// Everything but these is the same as without the grant.
 #[track_caller]
 fn differs_only_in(with: &Json, without: &Json, wanted: &[&str]) {
-    let fields = without.as_object().unwrap().keys();
+    let fields = without.as_object().expect("a record").keys();
     let differing: Vec<&str> = fields
         .filter(|field| with[field.as_str()] != without[field.as_str()])
         .map(String::as_str)

@@ -125,6 +125,21 @@ pub(crate) fn existing_store(given: Option<&Path>) -> Result<Store, Fault> {
     }
 }
 
+/// Takes as many open files as the system allows: a step may have a thousand,
+/// and the usual limit counts Wharf's own, too.
+pub(crate) fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Where it may not, it goes on with fewer.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
+}
+
 /// The runtime that a command's asynchronous part runs on. One thread: hashing
 /// and writing have threads of their own.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {

@@ -18,5 +18,5 @@ mod source;
 mod stage;
 mod tree;
 
-pub use run::{Clock, RunError, Runner, Surroundings, read_component};
+pub use run::{Clock, ComponentFile, RunError, Runner, Surroundings};
 pub use sink::IoCounters;

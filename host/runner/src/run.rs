@@ -1,17 +1,18 @@
 //! One run, from the request to the record.
 
-use std::io::{self, Read};
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use wharf_model::digest::Hasher;
 use wharf_model::event::Event;
 use wharf_model::key::KeyParts;
-use wharf_model::limits::{LimitKind, Limits};
+use wharf_model::limits::LimitKind;
 use wharf_model::outcome::Cancellation;
 use wharf_model::plan::{self, BadRequest};
 use wharf_model::record::{self, Host, RunId, Timings, Usage};
@@ -19,6 +20,7 @@ use wharf_model::{Digest, ErrorKind, Fault, Outcome, Plan, Record, Request};
 use wharf_sandbox::{Call, Called, Component, PrepareError, Progress, Sandbox, Seed};
 use wharf_store::Store;
 
+use crate::digester::Stop;
 use crate::local::Published;
 use crate::sink::IoCounters;
 use crate::source::open_at_once;
@@ -135,8 +137,10 @@ impl Runner {
 
     /// All of a run but its record.
     async fn attempt(&self, request: Request, run: &mut Run<'_>) -> Result<Outcome, Stopped> {
-        let (wasm, digest) = read(&request, &mut run.draft)?;
-        let opening = self.sandbox.open(wasm, digest, &request.limits);
+        let file = open(&request, &mut run.draft)?;
+        let (digest, size) = (file.digest(), file.size());
+        let read = || file.read();
+        let opening = self.sandbox.open_with(digest, size, &request.limits, read);
         let opened = unless_cancelled(opening, &run.cancel).await?;
         let signature = &opened.description().signature;
         let function = signature.resolve(request.step.function.as_deref());
@@ -239,20 +243,17 @@ impl<E: Into<RunError>> From<E> for Stopped {
     }
 }
 
-/// Reads the component.
-fn read(request: &Request, draft: &mut Draft) -> Result<(Vec<u8>, Digest), Stopped> {
-    let limits = &request.limits;
-    match read_component(&request.step.path, limits)? {
-        Ok(wasm) => {
-            let digest = Digest::of(&wasm);
-            draft.step(digest, wasm.len() as u64);
-            Ok((wasm, digest))
-        }
-        Err((digest, size)) => {
-            draft.step(digest, size);
-            let (limit, allowed) = (LimitKind::ComponentBytes, limits.component.to_string());
-            Err(Stopped::Outcome(Outcome::LimitExceeded { limit, allowed }))
-        }
+/// Opens the component, unless it is too large.
+fn open(request: &Request, draft: &mut Draft) -> Result<ComponentFile, Stopped> {
+    let file = ComponentFile::open(&request.step.path)?;
+    draft.step(file.digest(), file.size());
+    let allowed = request.limits.component;
+    match file.size() <= allowed.0 {
+        true => Ok(file),
+        false => Err(Stopped::Outcome(Outcome::LimitExceeded {
+            limit: LimitKind::ComponentBytes,
+            allowed: allowed.to_string(),
+        })),
     }
 }
 
@@ -315,46 +316,73 @@ fn keep_events(
     (events, kept)
 }
 
-/// Reads a component whole, once: what is hashed is what is compiled. Where it
-/// is larger than the limit, gives its digest and size instead.
-///
-/// # Errors
-/// Where the file is missing or cannot be read.
-pub fn read_component(
-    path: &Path,
-    limits: &Limits,
-) -> Result<Result<Vec<u8>, (Digest, u64)>, Fault> {
-    let failed = |error: &io::Error| cannot_read_component(path, error);
-    let mut file = open_at_once(path).map_err(|error| failed(&error))?;
-    let metadata = file.metadata().map_err(|error| failed(&error))?;
-    if metadata.is_dir() {
-        return Err(Fault::new(
-            ErrorKind::ComponentFile,
-            format!("`{}` is a folder, not a component", path.display()),
-        )
-        .hint("give the path of a .wasm file"));
+/// A component's file, hashed.
+#[derive(Debug)]
+pub struct ComponentFile {
+    file: File,
+    path: PathBuf,
+    digest: Digest,
+    size: u64,
+}
+
+impl ComponentFile {
+    /// Opens a component and hashes it.
+    ///
+    /// # Errors
+    /// Where the file is missing or cannot be read.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let failed = |error: &io::Error| cannot_read_component(path, error);
+        let file = open_at_once(path).map_err(|error| failed(&error))?;
+        let metadata = file.metadata().map_err(|error| failed(&error))?;
+        if metadata.is_dir() {
+            let message = format!("`{}` is a folder, not a component", path.display());
+            return Err(
+                Fault::new(ErrorKind::ComponentFile, message).hint("give the path of a .wasm file")
+            );
+        }
+        let read = |offset, buffer: &mut [u8]| file.read_at(buffer, offset);
+        let hashed = Stop::default().hash(read);
+        let (digest, size) = hashed.map_err(|error| failed(&error))?;
+        let path = path.to_owned();
+        Ok(Self {
+            file,
+            path,
+            digest,
+            size,
+        })
     }
-    let most = limits.component.0;
-    let mut wasm = Vec::with_capacity(metadata.len().min(most) as usize + 1);
-    (&mut file)
-        .take(most + 1)
-        .read_to_end(&mut wasm)
-        .map_err(|error| failed(&error))?;
-    if wasm.len() as u64 <= most {
-        return Ok(Ok(wasm));
+
+    /// The digest of the component.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
     }
-    let mut hasher = Hasher::new();
-    let mut size = 0;
-    while !wasm.is_empty() {
-        hasher.update(&wasm);
-        size += wasm.len() as u64;
-        wasm.clear();
-        (&mut file)
-            .take(1 << 20)
-            .read_to_end(&mut wasm)
-            .map_err(|error| failed(&error))?;
+
+    /// The size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
     }
-    Ok(Err((hasher.finish(), size)))
+
+    /// Reads the component whole. What is returned is what was hashed.
+    ///
+    /// # Errors
+    /// Where reading fails, or the file was changed since it was hashed.
+    pub fn read(&self) -> Result<Vec<u8>, Fault> {
+        let mut wasm = vec![0; self.size as usize];
+        let read = self.file.read_exact_at(&mut wasm, 0);
+        read.map_err(|error| cannot_read_component(&self.path, &error))?;
+        match Digest::of(&wasm) == self.digest {
+            true => Ok(wasm),
+            false => {
+                let message = format!(
+                    "the component `{}` changed while it was read",
+                    self.path.display()
+                );
+                Err(Fault::new(ErrorKind::InputChanged, message).hint("run it again"))
+            }
+        }
+    }
 }
 
 fn cannot_read_component(path: &Path, error: &io::Error) -> Fault {

@@ -1,7 +1,7 @@
 //! Opens a plan's inputs and makes places for its outputs, before anything
 //! runs; and completes, publishes or forgets them afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,10 +69,11 @@ struct Stage<'a> {
     flow: Arc<Flow>,
     digester: Digester,
     inputs: Vec<Input>,
-    /// Where outputs go, to notice two that go to one place.
-    places: BTreeSet<PathBuf>,
+    /// Where outputs go and how that was written, to notice two that go to one
+    /// place.
+    places: BTreeMap<PathBuf, PathBuf>,
     /// Folders that are inputs: nothing may appear in them.
-    trees: Vec<PathBuf>,
+    trees: Vec<(PathBuf, PathBuf)>,
     problems: Vec<Problem>,
 }
 
@@ -84,7 +85,7 @@ pub(crate) fn stage(plan: &Plan, counters: &Arc<IoCounters>) -> Result<Staged, R
         flow: Arc::new(Flow::new(counters)),
         digester: Digester::default(),
         inputs: Vec::new(),
-        places: BTreeSet::new(),
+        places: BTreeMap::new(),
         trees: Vec::new(),
         problems: Vec::new(),
     };
@@ -224,7 +225,8 @@ impl Stage<'_> {
     fn folder(&mut self, name: &str, path: &Path) -> Result<Arc<FolderSource>, Fault> {
         let folder = Arc::new(FolderSource::open(path, self.counters)?);
         let digest = self.digester.add(folder.clone());
-        self.trees.push(path.canonicalize().unwrap_or_default());
+        let real = path.canonicalize().unwrap_or_default();
+        self.trees.push((real, path.to_owned()));
         self.remember(name, path, Opened::Folder(folder.clone()), &digest);
         Ok(folder)
     }
@@ -239,10 +241,8 @@ impl Stage<'_> {
     fn take_place(&mut self, path: &Path) -> Result<(), Fault> {
         // A folder that does not exist is reported where the place is made.
         let folder = parent(path).canonicalize().unwrap_or_default();
-        match self
-            .places
-            .insert(folder.join(path.file_name().unwrap_or_default()))
-        {
+        let place = folder.join(path.file_name().unwrap_or_default());
+        match self.places.insert(place, path.to_owned()).is_none() {
             true => Ok(()),
             false => {
                 let message = format!("two outputs go to `{}`", path.display());
@@ -253,13 +253,14 @@ impl Stage<'_> {
 
     /// An output inside an input would change what the step reads.
     fn check_places(&mut self) {
-        for place in &self.places {
-            if let Some(tree) = self.trees.iter().find(|tree| place.starts_with(tree)) {
+        for (place, path) in &self.places {
+            let tree = self.trees.iter().find(|(tree, _)| place.starts_with(tree));
+            if let Some((_, tree)) = tree {
                 self.problems.push(Problem {
                     kind: ErrorKind::Output,
                     message: format!(
                         "the output `{}` lies inside the input `{}`",
-                        place.display(),
+                        path.display(),
                         tree.display()
                     ),
                     hint: Some("choose a path outside of the input".to_owned()),

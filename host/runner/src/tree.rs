@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
@@ -44,6 +44,8 @@ pub(crate) struct FolderSource {
     entries: Vec<TreeEntry>,
     /// When each file last changed, in the order of the entries.
     changed: Vec<Changed>,
+    /// Files that a guest has open, by the index of their entry.
+    open: Mutex<BTreeMap<usize, Weak<OpenFile>>>,
     counters: Arc<IoCounters>,
 }
 
@@ -63,6 +65,7 @@ impl FolderSource {
             path: path.to_owned(),
             entries,
             changed,
+            open: Mutex::default(),
             counters: counters.clone(),
         })
     }
@@ -190,7 +193,16 @@ impl SourceTree for FolderSource {
     }
 
     fn open(&self, index: usize) -> Result<Arc<dyn Source>, Fault> {
-        let file = Arc::new(self.open_file(index)?);
+        // One descriptor for a file, however many handles a guest has on it.
+        let mut open = lock(&self.open);
+        let file = match open.get(&index).and_then(Weak::upgrade) {
+            Some(file) => file,
+            None => {
+                let file = Arc::new(self.open_file(index)?);
+                open.insert(index, Arc::downgrade(&file));
+                file
+            }
+        };
         Ok(Arc::new(TreeFile {
             file,
             counters: self.counters.clone(),

@@ -34,6 +34,9 @@ pub(crate) fn engine(fuel: bool) -> Result<Engine, Fault> {
         // relaxed SIMD to the processor.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
+        // Says which instruction of the module is at fault; backtraces name
+        // functions, which takes less.
+        .generate_address_map(false)
         // Not needed by any guest toolchain, each a piece of attack surface.
         .wasm_memory64(false)
         .wasm_custom_page_sizes(false)

@@ -521,10 +521,17 @@ fn explain(error: &wasmtime::Error, limits: &Limits) -> Result<Outcome, Fault> {
             &"1000 instances, 100 memories, 1000 tables",
         ),
         trap => Ok(Outcome::Trapped {
-            reason: trap.map_or_else(|| error.root_cause().to_string(), ToString::to_string),
+            reason: trap.map_or_else(|| error.root_cause().to_string(), reason),
             backtrace: backtrace(error),
         }),
     }
+}
+
+/// What a trap was, without the words that wasmtime puts before each.
+fn reason(trap: &Trap) -> String {
+    let text = trap.to_string();
+    text.strip_prefix("wasm trap: ")
+        .map_or(text.clone(), str::to_owned)
 }
 
 /// Whether a call carried too much. wasmtime has a type for it, but keeps it to

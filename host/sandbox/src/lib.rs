@@ -34,6 +34,7 @@ pub use host::telemetry::Progress;
 pub use invoke::{Call, Called, Entry, Parameter, Seed};
 
 use component::cache::EntryKey;
+use component::code::CompiledCode;
 use component::compile::{Compiled, Job, missing_imports};
 use host::State;
 
@@ -69,7 +70,7 @@ pub struct Opened {
 /// A component as far as it has come.
 enum Code {
     Wasm(Vec<u8>),
-    Compiled(Vec<u8>),
+    Compiled(CompiledCode),
 }
 
 /// A component that is ready to run.
@@ -127,15 +128,32 @@ impl Sandbox {
         digest: Digest,
         limits: &Limits,
     ) -> Result<Opened, PrepareError> {
+        let size = wasm.len() as u64;
+        self.open_with(digest, size, limits, || Ok(wasm)).await
+    }
+
+    /// The same, for bytes that are read only where they are needed: where
+    /// compiled code is in the cache, they are not. `read` gives the bytes that
+    /// have the digest, or fails.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where `read` fails.
+    pub async fn open_with(
+        &self,
+        digest: Digest,
+        size: u64,
+        limits: &Limits,
+        read: impl FnOnce() -> Result<Vec<u8>, Fault>,
+    ) -> Result<Opened, PrepareError> {
         let parts = self.parts(limits).await?;
         let key = EntryKey {
             component: digest,
             compatibility: engine::compatibility(&parts.engine),
         };
-        let size = wasm.len() as u64;
         let (description, code) = match self.cache.as_ref().and_then(|cache| cache.get(&key)) {
-            Some(Compiled { description, code }) => (description, Code::Compiled(code)),
+            Some((description, code)) => (description, Code::Compiled(code)),
             None => {
+                let wasm = read()?;
                 let described = self.compiler.run(&wasm, Job::Describe, limits).await?;
                 (described.description, Code::Wasm(wasm))
             }
@@ -181,7 +199,7 @@ impl Sandbox {
                 };
                 let compiled = self.compiler.run(&wasm, job, limits).await?;
                 self.keep(&key, &compiled);
-                (compiled.code, false)
+                (CompiledCode::Memory(compiled.code), false)
             }
         };
         let code = load(parts, &code, description.kind).await?;
@@ -249,14 +267,22 @@ impl EngineParts {
     }
 }
 
-async fn load(parts: &EngineParts, code: &[u8], kind: Kind) -> Result<Loaded, Fault> {
+async fn load(parts: &EngineParts, code: &CompiledCode, kind: Kind) -> Result<Loaded, Fault> {
+    let engine = &parts.engine;
     match kind {
         Kind::Component => {
             // SAFETY: the code was made by wasmtime from this very component: by
             // the compiling process just now, or earlier, and then it carries a
             // keyed hash that only this user's Wharf can have written (see
-            // `component::cache`).
-            let component = unsafe { wasm::Component::deserialize(&parts.engine, code) };
+            // `component::cache`), and lies where nobody can change it.
+            let component = unsafe {
+                match code {
+                    CompiledCode::Memory(bytes) => wasm::Component::deserialize(engine, bytes),
+                    CompiledCode::Sealed(sealed) => {
+                        wasm::Component::deserialize_file(engine, sealed.path())
+                    }
+                }
+            };
             let component = component.map_err(not_loaded)?;
             let linker = parts.components().await?;
             let pre = linker.instantiate_pre(&component).map_err(unfit)?;
@@ -264,7 +290,14 @@ async fn load(parts: &EngineParts, code: &[u8], kind: Kind) -> Result<Loaded, Fa
         }
         Kind::CoreModule => {
             // SAFETY: as above; the kind is part of what is hashed.
-            let module = unsafe { wasmtime::Module::deserialize(&parts.engine, code) };
+            let module = unsafe {
+                match code {
+                    CompiledCode::Memory(bytes) => wasmtime::Module::deserialize(engine, bytes),
+                    CompiledCode::Sealed(sealed) => {
+                        wasmtime::Module::deserialize_file(engine, sealed.path())
+                    }
+                }
+            };
             let module = module.map_err(not_loaded)?;
             let linker = parts.modules().await?;
             let pre = linker.instantiate_pre(&module).map_err(unfit)?;

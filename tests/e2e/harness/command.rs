@@ -168,7 +168,7 @@ impl Printed {
         String::from_utf8_lossy(&self.so_far.lock().expect("no reader panics")).into_owned()
     }
 
-    fn to_end(self) -> String {
+    fn into_text(self) -> String {
         self.reader.join().expect("no reader panics");
         String::from_utf8_lossy(&self.so_far.lock().expect("no reader panics")).into_owned()
     }
@@ -211,8 +211,8 @@ impl Running {
             status,
             took: self.started.elapsed(),
             peak: self.peak,
-            stdout: self.stdout.to_end(),
-            stderr: self.stderr.to_end(),
+            stdout: self.stdout.into_text(),
+            stderr: self.stderr.into_text(),
         }
     }
 

@@ -19,8 +19,8 @@ use crate::Setup;
 use crate::in_process::{InProcess, Step};
 use crate::measurement::{Bar, Measurement, Yardstick};
 
-/// Rounds of about 0.1 s.
-const ROUNDS: u32 = 10;
+/// Rounds of about 25 ms, natively.
+const ROUNDS: u32 = 40;
 /// At most so many times the native kernel's time.
 const BAR: f64 = 1.4;
 

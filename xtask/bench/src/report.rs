@@ -16,7 +16,7 @@ impl Report {
         if !json {
             out(&machine::describe());
             out(&format!(
-                "\n{:<26} {:>22} {:>22} {:>22}  {:<18} holds",
+                "\n{:<28} {:>23} {:>23} {:>23}  {:<18} holds",
                 "", "value", "yardstick", "ratio", "bar"
             ));
         }
@@ -80,7 +80,7 @@ fn table_row(row: &Row) -> String {
         _ => "-".to_owned(),
     };
     format!(
-        "{:<26} {:>22} {:>22} {:>22}  {:<18} {}",
+        "{:<28} {:>23} {:>23} {:>23}  {:<18} {}",
         format!("{} ({})", row.name, row.unit),
         cell(Some(row.value), Some(row.value_spread)),
         cell(row.yardstick, row.yardstick_spread),

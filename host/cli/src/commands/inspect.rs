@@ -1,10 +1,11 @@
 //! `wharf inspect`.
 
 use serde_json::json;
+use wharf_model::limits::LimitKind;
 use wharf_model::signature::{Arity, Function, ParameterType};
 use wharf_model::value_type::ValueType;
 use wharf_model::{Digest, ErrorKind, Fault, Signature};
-use wharf_runner::read_component;
+use wharf_runner::ComponentFile;
 use wharf_sandbox::{Description, Kind, PrepareError};
 
 use crate::args;
@@ -13,17 +14,20 @@ use crate::surroundings;
 
 pub(crate) fn inspect(args: &args::Inspect) -> Result<(), Fault> {
     let limits = args.limits.limits();
-    let wasm = read_component(&args.step.path, &limits)?.map_err(|(_, size)| {
+    let file = ComponentFile::open(&args.step.path)?;
+    let (digest, size) = (file.digest(), file.size());
+    if size > limits.component.0 {
         let message = format!(
             "the component has {size} bytes, more than the limit of {}",
             limits.component
         );
-        Fault::new(ErrorKind::InvalidComponent, message)
-            .hint("raise it with --max-component, if you trust the component")
-    })?;
-    let (digest, size) = (Digest::of(&wasm), wasm.len() as u64);
+        return Err(
+            Fault::new(ErrorKind::InvalidComponent, message).hint(LimitKind::ComponentBytes.hint())
+        );
+    }
     let sandbox = surroundings::sandbox(surroundings::compile_cache(args.cache.as_deref()))?;
-    let opened = surroundings::runtime()?.block_on(sandbox.open(wasm, digest, &limits));
+    let opened =
+        surroundings::runtime()?.block_on(sandbox.open_with(digest, size, &limits, || file.read()));
     let opened = opened.map_err(|error| match error {
         PrepareError::Fault(fault) => fault,
         PrepareError::LimitExceeded { limit, allowed } => {

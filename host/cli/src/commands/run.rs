@@ -24,6 +24,7 @@ pub(crate) fn run(args: args::Run) -> Ending {
 }
 
 fn try_run(args: args::Run) -> Result<Ending, Ending> {
+    surroundings::allow_open_files();
     let style = Style::choose(args.json, args.quiet);
     let runner = Runner {
         sandbox: surroundings::sandbox(surroundings::compile_cache(args.places.cache.as_deref()))?,

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use wharf_model::{Digest, Fault};
 
 use super::Description;
+use super::code::{CompiledCode, Unsealed};
 use super::compile::Compiled;
 
 const MAGIC: &[u8; 8] = b"wharfcc2";
@@ -75,43 +76,63 @@ impl CompileCache {
         self.folder.join(name)
     }
 
-    fn authenticate(&self, key: &EntryKey, content: &[u8]) -> blake3::Hash {
+    /// A hasher that has seen what an entry is for.
+    fn authenticator(&self, key: &EntryKey) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(key.component.as_bytes());
         hasher.update(&key.compatibility.to_le_bytes());
-        hasher.update(content);
-        hasher.finalize()
+        hasher
     }
 
     /// The entry, where it is there and verifies.
-    pub(crate) fn get(&self, key: &EntryKey) -> Option<Compiled> {
+    pub(crate) fn get(&self, key: &EntryKey) -> Option<(Description, CompiledCode)> {
         let path = self.path(key);
-        let mut bytes = Vec::new();
-        let mut file = fs::File::open(&path).ok()?;
-        bytes.reserve_exact(usize::try_from(file.metadata().ok()?.len()).ok()? + 1);
-        file.read_to_end(&mut bytes).ok()?;
-        let compiled = self.parse(key, bytes);
-        if compiled.is_none() {
+        let file = fs::File::open(&path).ok()?;
+        let found = self.read(key, file).ok().flatten();
+        if found.is_none() {
             tracing::warn!(path = %path.display(), "compiled code does not verify; compiling again");
         }
-        compiled
+        found
     }
 
-    fn parse(&self, key: &EntryKey, mut bytes: Vec<u8>) -> Option<Compiled> {
-        let content = bytes.strip_prefix(MAGIC)?;
-        let (hash, content) = content.split_first_chunk::<32>()?;
+    /// Reads an entry once, from its beginning to its end: what is hashed is
+    /// what is kept.
+    fn read(
+        &self,
+        key: &EntryKey,
+        mut file: fs::File,
+    ) -> io::Result<Option<(Description, CompiledCode)>> {
+        let size = file.metadata()?.len();
+        let mut header = [0; HEADER];
+        file.read_exact(&mut header)?;
+        let Some(rest) = header.strip_prefix(MAGIC) else {
+            return Ok(None);
+        };
+        let (hash, length) = rest.split_at(32);
+        let mut hasher = self.authenticator(key);
+        hasher.update(length);
+        let length = length
+            .iter()
+            .rev()
+            .fold(0, |all, byte| all << 8 | u64::from(*byte));
+        // Not verified yet: no more is read than there is.
+        let mut json = Vec::new();
+        (&mut file).take(length).read_to_end(&mut json)?;
+        hasher.update(&json);
+        let code = copy_code(&mut file, size, &mut hasher)?;
         // `blake3::Hash` compares in constant time.
-        if self.authenticate(key, content) != *hash {
-            return None;
+        let verifies = hash
+            .try_into()
+            .is_ok_and(|hash: [u8; 32]| hasher.finalize() == hash);
+        if !verifies {
+            return Ok(None);
         }
-        let (length, rest) = content.split_first_chunk::<4>()?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let description: Description = serde_json::from_slice(rest.get(..length)?).ok()?;
-        bytes.drain(..HEADER + length);
-        Some(Compiled {
-            description,
-            code: bytes,
-        })
+        let description = serde_json::from_slice(&json)?;
+        let code = match code {
+            Copied::Memory(bytes) => CompiledCode::Memory(bytes),
+            Copied::Unsealed(file) => CompiledCode::Sealed(file.seal()?),
+        };
+        Ok(Some((description, code)))
     }
 
     /// Adds an entry. Two processes that add the same one do no harm.
@@ -122,7 +143,9 @@ impl CompileCache {
         content.extend_from_slice(&length.to_le_bytes());
         content.extend_from_slice(&json);
         content.extend_from_slice(&compiled.code);
-        let hash = self.authenticate(key, &content);
+        let mut hasher = self.authenticator(key);
+        hasher.update(&content);
+        let hash = hasher.finalize();
         let path = self.path(key);
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
@@ -167,6 +190,37 @@ impl CompileCache {
             })
         });
         entries.collect()
+    }
+}
+
+/// Code that was copied from an entry and is not verified yet.
+enum Copied {
+    Memory(Vec<u8>),
+    Unsealed(Unsealed),
+}
+
+/// Copies the rest of an entry, and hashes it on the way.
+fn copy_code(file: &mut fs::File, size: u64, hasher: &mut blake3::Hasher) -> io::Result<Copied> {
+    /// Entries up to this size are loaded faster from ordinary memory.
+    const SMALL: u64 = 4 << 20;
+    /// Bytes copied at a time: they stay in the processor's cache.
+    const CHUNK: usize = 256 << 10;
+    let unsealed = (size > SMALL).then(Unsealed::new).and_then(Result::ok);
+    let mut copied = match unsealed {
+        Some(unsealed) => Copied::Unsealed(unsealed),
+        None => Copied::Memory(Vec::new()),
+    };
+    let mut chunk = vec![0; CHUNK.min(size as usize + 1)];
+    loop {
+        let bytes = match file.read(&mut chunk)? {
+            0 => return Ok(copied),
+            read => &chunk[..read],
+        };
+        hasher.update(bytes);
+        match &mut copied {
+            Copied::Memory(memory) => memory.extend_from_slice(bytes),
+            Copied::Unsealed(unsealed) => unsealed.write_all(bytes)?,
+        }
     }
 }
 
@@ -273,6 +327,33 @@ mod tests {
         }
     }
 
+    fn bytes(code: &CompiledCode) -> Vec<u8> {
+        match code {
+            CompiledCode::Memory(bytes) => bytes.clone(),
+            CompiledCode::Sealed(sealed) => fs::read(sealed.path()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn large_code_lies_in_sealed_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompileCache::open(&folder.path().join("cache")).unwrap();
+        let code: Vec<u8> = (0..5_000_000_u32).map(|n| n as u8).collect();
+        let large = Compiled {
+            code: code.clone(),
+            ..compiled()
+        };
+        cache.put(&key(), &large).unwrap();
+        let (_, found) = cache.get(&key()).unwrap();
+        assert!(matches!(found, CompiledCode::Sealed(_)));
+        assert!(bytes(&found) == code);
+        let path = entry(cache.folder());
+        let mut bad = fs::read(&path).unwrap();
+        *bad.last_mut().unwrap() ^= 1;
+        fs::write(path, bad).unwrap();
+        assert!(cache.get(&key()).is_none());
+    }
+
     fn key() -> EntryKey {
         EntryKey {
             component: Digest::of(b"component"),
@@ -295,7 +376,7 @@ mod tests {
             .get(&key())
             .unwrap();
         assert_eq!(
-            (found.code, found.description),
+            (bytes(&found.1), found.0),
             (b"code".to_vec(), compiled().description)
         );
         assert_eq!(cache.usage().0, 1);

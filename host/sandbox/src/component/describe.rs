@@ -1,5 +1,6 @@
 //! Reads what a component offers and needs from its WIT.
 
+use wasmparser::{ComponentExternalKind, Parser, Payload};
 use wharf_model::signature::{
     Arity, FailureType, Function, MAX_TYPE_NODES, Parameter, ParameterType, Returns, Signature,
 };
@@ -23,7 +24,11 @@ pub(crate) fn describe(wasm: &[u8]) -> Result<Description, Fault> {
 }
 
 fn component(wasm: &[u8]) -> Result<Description, Fault> {
-    let decoded = wit_component::decode(wasm).map_err(|error| damaged(&format!("{error:#}")))?;
+    let decoded = wit_component::decode(wasm).map_err(|error| match runnable_exports(wasm) {
+        // It can be whole and still have nothing that WIT could describe.
+        Some(0) => no_step(&[]),
+        _ => damaged(&format!("{error:#}")),
+    })?;
     let DecodedWasm::Component(resolve, world) = decoded else {
         let message = "the file holds a WIT package, not a component";
         return Err(Fault::new(ErrorKind::NotAComponent, message)
@@ -40,6 +45,31 @@ fn component(wasm: &[u8]) -> Result<Description, Fault> {
         docs::attach(&mut description, text);
     }
     Ok(description)
+}
+
+/// How many functions and interfaces a component exports; `None` where it is
+/// damaged.
+fn runnable_exports(wasm: &[u8]) -> Option<usize> {
+    let mut depth = 0;
+    let mut exports = 0;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.ok()? {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    let kind = export.ok()?.kind;
+                    let runnable = matches!(
+                        kind,
+                        ComponentExternalKind::Func | ComponentExternalKind::Instance
+                    );
+                    exports += usize::from(runnable);
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(exports)
 }
 
 fn imports(resolve: &Resolve, world: &World) -> Vec<Import> {

@@ -10,6 +10,7 @@
 //! the file is read once.
 
 pub(crate) mod cache;
+pub(crate) mod code;
 pub(crate) mod compile;
 pub(crate) mod describe;
 mod docs;
