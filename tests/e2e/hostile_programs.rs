@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{HOST_BYTES, Project, guest, names_in};
+use crate::harness::{Project, guest};
 use crate::limits::exceeds;
 
 fn project() -> Project {
@@ -18,7 +18,7 @@ fn arguments(attack: &str) -> Vec<&str> {
 fn attempts(project: &Project, attack: &str) -> BTreeMap<String, String> {
     let run = project.step(&guest("hostile-cli"), &arguments(attack));
     let (record, ended) = run.measured(1);
-    let message = record["outcome"]["message"].as_str().unwrap();
+    let message = record["outcome"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("did not write `/out/data`"), "{message}");
     let events = ended.events();
     let lines = events.iter().filter_map(|event| event["line"].as_str());
@@ -48,7 +48,6 @@ fn an_input_cannot_be_changed() {
 #[test]
 fn nothing_outside_in_and_out_can_be_reached() {
     let project = project();
-    let before = names_in(project.folder().parent().unwrap()).len();
     let attempts = attempts(&project, "escape");
     assert!(attempts.len() >= 30, "{attempts:?}");
     for (what, outcome) in attempts {
@@ -56,7 +55,7 @@ fn nothing_outside_in_and_out_can_be_reached() {
     }
     project.holds(&["data"]);
     let beside = project.folder().parent().unwrap();
-    assert!(!beside.join("x").exists(), "{before}");
+    assert!(!beside.join("x").exists());
     assert!(!std::path::Path::new("/tmp/x").exists());
 }
 
@@ -68,17 +67,5 @@ fn a_file_cannot_be_larger_than_the_limit_however_it_is_made() {
         limited.splice(0..0, ["--max-output", "16MiB"]);
         let run = project.step(&guest("hostile-cli"), &limited);
         exceeds(&project, run, "output-bytes", "16 MiB");
-    }
-}
-
-#[test]
-fn no_program_fills_the_hosts_memory() {
-    let project = project();
-    for attack in ["flood-out", "many-files", "sparse"] {
-        let mut limited = arguments(attack);
-        limited.splice(0..0, ["--max-output", "256MiB"]);
-        let ended = project.step(&guest("hostile-cli"), &limited).run().exits(1);
-        ended.stays_below(HOST_BYTES);
-        project.holds(&["data"]);
     }
 }

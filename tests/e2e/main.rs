@@ -17,6 +17,7 @@ mod hostile_programs;
 mod inspect;
 mod limits;
 mod outputs;
+mod preview1;
 mod programs;
 mod records;
 mod streaming;

@@ -10,11 +10,11 @@ use crate::harness::{Ended, MIB, Project, guest};
 
 /// A sparse file with some bytes in it, so that no part is like another.
 fn make(project: &Project, bytes: u64) {
-    let file = File::create(project.path("data")).unwrap();
-    file.set_len(bytes).unwrap();
+    let file = File::create(project.path("data")).expect("the project is usable");
+    file.set_len(bytes).expect("the project is usable");
     for (count, at) in (0..bytes).step_by(64 << 20).enumerate() {
         file.write_all_at(&[count as u8 + 1; 4096], at + 12_345)
-            .unwrap();
+            .expect("the project is usable");
     }
 }
 
@@ -24,9 +24,9 @@ fn copy(project: &Project) -> (Json, Ended) {
 }
 
 fn digest(project: &Project, name: &str) -> String {
-    let mut file = File::open(project.path(name)).unwrap();
+    let mut file = File::open(project.path(name)).expect("the project is usable");
     let mut hasher = Sha256::new();
-    std::io::copy(&mut file, &mut HashWriter(&mut hasher)).unwrap();
+    std::io::copy(&mut file, &mut HashWriter(&mut hasher)).expect("the project is usable");
     let hex: String = hasher
         .finalize()
         .iter()

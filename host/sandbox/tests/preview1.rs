@@ -229,7 +229,7 @@ fn combinations(parameters: &str) -> Vec<Vec<i64>> {
     let kinds: Vec<_> = parameters.chars().map(values).collect();
     let pick = |round: usize| kinds.iter().map(move |(good, _)| good[round % good.len()]);
     let mut all = Vec::new();
-    for round in 0..15 {
+    for round in 0..5 {
         let base: Vec<_> = pick(round).collect();
         for (at, (_, wild)) in kinds.iter().enumerate() {
             for value in *wild {
@@ -295,8 +295,8 @@ async fn wild_pointers_and_lengths_do_no_harm() {
                     ends += 1;
                 }
                 Outcome::Trapped { reason, .. } => {
-                    let wanted = "wasm trap: out of bounds memory access";
-                    assert_eq!(reason, wanted, "{name} {values:?}");
+                    let is_wanted = reason.ends_with("out of bounds memory access");
+                    assert!(is_wanted, "{name} {values:?}: {reason}");
                     traps += 1;
                 }
                 other => panic!("{name} {values:?}: {other:?}"),
@@ -350,9 +350,8 @@ fn forever(imports: &[&str], call: &str) -> String {
 async fn limits_hold_as_for_components() {
     let limits = Limits {
         memory: Bytes(2 << 20),
-        time: Millis::of(Duration::from_millis(300)),
-        output: Bytes(1 << 20),
-        log: Bytes(1 << 16),
+        output: Bytes(4 << 10),
+        log: Bytes(16 << 10),
         handles: 100,
         ..Limits::default()
     };
@@ -391,7 +390,11 @@ async fn limits_hold_as_for_components() {
         ),
     ];
     for (text, wanted) in cases {
-        assert_eq!(exceeded(&text, limits.clone()).await, wanted, "{text}");
+        let mut limits = limits.clone();
+        if wanted == LimitKind::Time {
+            limits.time = Millis::of(Duration::from_millis(200));
+        }
+        assert_eq!(exceeded(&text, limits).await, wanted, "{text}");
     }
     let fuel = Limits {
         fuel: Some(10_000),
