@@ -156,7 +156,7 @@ fn logged_control_characters_arrive_escaped() {
     assert!(plain.stderr.contains("\\u{1b}[2J"), "{plain}");
     // A message is one line; what a step prints has the lines that it prints.
     let message =
-        "warn  first\\nERROR forged second line new line=first\\nERROR forged second line";
+        "| warn  first\\nERROR forged second line new line=first\\nERROR forged second line";
     assert!(plain.stderr.lines().any(|line| line == message), "{plain}");
     let json = project.step(&step, &["--json"]).run().exits(0);
     check("json", &(json.stdout.clone() + &json.stderr));

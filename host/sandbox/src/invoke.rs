@@ -515,6 +515,7 @@ fn explain(error: &wasmtime::Error, limits: &Limits) -> Result<Outcome, Fault> {
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => exceeded(LimitKind::Fuel, &limits.fuel.unwrap_or_default()),
         Some(Trap::StackOverflow) => exceeded(LimitKind::Stack, &"512 KiB"),
+        _ if is_store_handles(error) => exceeded(LimitKind::Handles, &STORE_HANDLES),
         _ if is_call_bytes(error) => exceeded(LimitKind::CallBytes, &Bytes(CALL_BYTES as u64)),
         _ if is_instances(error) => exceeded(
             LimitKind::Instances,
@@ -541,6 +542,15 @@ fn is_call_bytes(error: &wasmtime::Error) -> bool {
         .root_cause()
         .to_string()
         .contains("fuel allocated for hostcalls has been exhausted")
+}
+
+/// Handles that wasmtime allows a store, whatever the run allows.
+const STORE_HANDLES: u32 = 100_000;
+
+/// Whether there were more than [`STORE_HANDLES`]. As above.
+fn is_store_handles(error: &wasmtime::Error) -> bool {
+    let text = error.root_cause().to_string();
+    text.ends_with("store handle limit exceeded")
 }
 
 /// Whether there were too many instances, memories or tables. As above.

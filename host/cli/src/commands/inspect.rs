@@ -198,6 +198,9 @@ fn gets(import: &str) -> &'static str {
         Some(("wasi:cli", _)) => "nothing: no input, no terminal",
         Some(("wasi:filesystem", _)) => "/in and /out for programs; nothing for typed steps",
         Some(("wasi:sockets", _)) => "nothing: every call is refused",
+        _ if import.starts_with("wasi_snapshot_preview1") => {
+            "/in, /out, arguments; virtual clock and seeded randomness"
+        }
         _ => "",
     }
 }

@@ -183,8 +183,9 @@ impl View {
                 },
             ) if self.is_program => self.stdout(line),
             (_, event) => {
+                // Marked, so that no step can pass its words off as Wharf's.
                 if let Some(line) = events::line(event) {
-                    self.line(&line);
+                    self.line(&format!("| {line}"));
                 }
             }
         }

@@ -74,10 +74,12 @@ impl Host for State {
             .iter()
             .map(|(name, value)| name.len() + value.len())
             .sum::<usize>();
-        let bytes = message.len() + given;
+        // What is escaped is longer than what was given.
+        let cleaned = clean(&message, MAX_MESSAGE);
+        let bytes = message.len().max(cleaned.len()) + given;
         let event = Event::Log {
             level: level.into(),
-            message: clean(&message, MAX_MESSAGE),
+            message: cleaned,
             fields: kept.collect(),
         };
         Ok(self.telemetry.send(event, bytes)?)
@@ -197,9 +199,11 @@ impl Printer {
         }
         let text = String::from_utf8_lossy(line);
         // Room for what is escaped: the length was capped before.
+        let cleaned = clean(&text, 4 * MAX_MESSAGE);
+        let bytes = bytes.max(cleaned.len());
         let event = Event::Print {
             stream: self.stream,
-            line: clean(&text, 4 * MAX_MESSAGE),
+            line: cleaned,
         };
         line.clear();
         self.telemetry.send(event, bytes)

@@ -201,16 +201,17 @@ pub(super) fn fd_readdir(
 /// one is cut where the buffer ends, which tells the program that there may be
 /// more; the number of bytes used is then all of them.
 fn pack(buffer: &mut [u8], folder: &str, entries: &[Entry], cookie: u64) -> usize {
-    let (own, parent) = (folder.to_owned(), parent(folder));
-    let dots = [(".", own), ("..", parent)];
-    let dots = dots.into_iter().map(|(name, at)| (name, at, Kind::Folder));
-    let named = entries
-        .iter()
-        .map(|entry| (&*entry.name, child(folder, &entry.name), entry.kind));
-    let from = usize::try_from(cookie).unwrap_or(usize::MAX);
+    let dots = [".", ".."].map(|name| (name, Kind::Folder));
+    let named = entries.iter().map(|entry| (&*entry.name, entry.kind));
+    let all = dots.into_iter().chain(named).enumerate();
     let mut used = 0;
-    for ((name, identity, kind), next) in dots.chain(named).zip(1..).skip(from) {
-        let name_len = name.len() as u32;
+    for (index, (name, kind)) in all.skip(usize::try_from(cookie).unwrap_or(usize::MAX)) {
+        let identity = match index {
+            0 => folder.to_owned(),
+            1 => parent(folder),
+            _ => child(folder, name),
+        };
+        let (next, name_len) = (index as u64 + 1, name.len() as u32);
         let entry = abi::dirent(next, inode(&identity).0, name_len, FileType::from(kind));
         for part in [&entry[..], name.as_bytes()] {
             let taken = part.len().min(buffer.len() - used);
