@@ -189,7 +189,7 @@ fn nothing_of_the_machine_is_seen() {
     let run = run
         .env("SECRET", "hunter2")
         .env("TZ", "Asia/Tokyo")
-        .env("HOME", "/root");
+        .env("HOME", "/home/somebody");
     let facts = run.results();
     assert_eq!(facts["environment"], json!([]));
     assert_eq!(facts["arguments"], json!([]));

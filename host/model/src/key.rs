@@ -32,8 +32,11 @@ pub struct KeyParts {
     pub parameters: Map<String, Json>,
     /// The arguments of a program.
     pub arguments: Vec<String>,
-    /// The digests of the inputs, by parameter.
-    pub inputs: BTreeMap<String, Vec<Digest>>,
+    /// The inputs, by parameter.
+    pub inputs: BTreeMap<String, Vec<KeyInput>>,
+    /// What a program finds in `/out`: by name, whether it is a folder. Typed
+    /// steps have their outputs in their signature.
+    pub outputs: BTreeMap<String, bool>,
     /// Where the virtual clock starts.
     pub logical_time: Timestamp,
     /// The partition.
@@ -44,6 +47,16 @@ pub struct KeyParts {
     pub entropy: bool,
     /// Environment variables granted, with their values.
     pub env: BTreeMap<String, String>,
+}
+
+/// An input, as the key has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyInput {
+    /// The digest of a file.
+    File(Digest),
+    /// The digest of a tree's listing, which could be that of a file.
+    Tree(Digest),
 }
 
 impl KeyParts {
@@ -113,7 +126,11 @@ mod tests {
             step_name: "train".into(),
             parameters: Map::from_iter([("epochs".to_owned(), json!(5))]),
             arguments: vec![],
-            inputs: BTreeMap::from([("data".to_owned(), vec![Digest::of(b"data")])]),
+            inputs: BTreeMap::from([(
+                "data".to_owned(),
+                vec![KeyInput::File(Digest::of(b"data"))],
+            )]),
+            outputs: BTreeMap::new(),
             logical_time: DEFAULT_LOGICAL_TIME,
             partition: None,
             clock: false,
@@ -126,9 +143,9 @@ mod tests {
     /// `HOST_ABI`.
     #[test]
     fn key_and_seed_are_pinned() {
-        let pinned = "sha256:42b92c776eba524af97e913a6e586e205a6e7e94d6550e0b36019f7ac70ffa8c";
+        let pinned = "sha256:aa2cd7babd2462fe45626e5bd6dd2ede557c4e8004d4fa6088734b67f07744ea";
         assert_eq!(parts().key(1).to_string(), pinned);
-        assert_eq!(parts().derive_seed(), 7_284_899_403_669_474_804);
+        assert_eq!(parts().derive_seed(), 11_664_915_298_243_487_409);
     }
 
     #[test]
@@ -158,6 +175,17 @@ mod tests {
             },
             KeyParts {
                 inputs: BTreeMap::new(),
+                ..parts()
+            },
+            KeyParts {
+                inputs: BTreeMap::from([(
+                    "data".to_owned(),
+                    vec![KeyInput::Tree(Digest::of(b"data"))],
+                )]),
+                ..parts()
+            },
+            KeyParts {
+                outputs: BTreeMap::from([("model".to_owned(), false)]),
                 ..parts()
             },
             KeyParts {

@@ -198,7 +198,13 @@ impl Runner {
 
         if outcome.is_success() {
             let _ = run.events.send(Event::Publishing);
-            rest.hashed().await?;
+            tokio::select! {
+                biased;
+                by = cancelled(run.cancel.clone()) => {
+                    return Ok(Outcome::Cancelled { by });
+                }
+                hashed = rest.hashed() => hashed?,
+            }
         }
         rest.check_inputs()?;
         run.draft.inputs(rest.inputs(), key, seed).await?;
@@ -334,8 +340,13 @@ impl ComponentFile {
         let failed = |error: &io::Error| cannot_read_component(path, error);
         let file = open_at_once(path).map_err(|error| failed(&error))?;
         let metadata = file.metadata().map_err(|error| failed(&error))?;
-        if metadata.is_dir() {
-            let message = format!("`{}` is a folder, not a component", path.display());
+        if !metadata.is_file() {
+            let what = if metadata.is_dir() {
+                "a folder"
+            } else {
+                "no regular file"
+            };
+            let message = format!("`{}` is {what}, not a component", path.display());
             return Err(
                 Fault::new(ErrorKind::ComponentFile, message).hint("give the path of a .wasm file")
             );

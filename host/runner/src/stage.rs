@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Map;
-use wharf_model::key::KeyParts;
+use wharf_model::key::{KeyInput, KeyParts};
 use wharf_model::plan::{Argument, BadRequest, Bound, Problem, Shape};
 use wharf_model::record::Artifact;
 use wharf_model::signature::Function;
@@ -251,8 +251,10 @@ impl Stage<'_> {
         }
     }
 
-    /// An output inside an input would change what the step reads.
+    /// An output inside an input would change what the step reads; one inside
+    /// another output would vanish when that is replaced, and so would an input.
     fn check_places(&mut self) {
+        self.check_nested();
         for (place, path) in &self.places {
             let tree = self.trees.iter().find(|(tree, _)| place.starts_with(tree));
             if let Some((_, tree)) = tree {
@@ -264,6 +266,31 @@ impl Stage<'_> {
                         tree.display()
                     ),
                     hint: Some("choose a path outside of the input".to_owned()),
+                });
+            }
+        }
+    }
+
+    fn check_nested(&mut self) {
+        let inputs = self.inputs.iter().map(|input| Path::new(&input.path));
+        let inputs = inputs.filter_map(|path| Some((path.canonicalize().ok()?, path)));
+        let outputs = self
+            .places
+            .iter()
+            .map(|(place, path)| (place.clone(), path.as_path()));
+        let all: Vec<_> = inputs.chain(outputs).collect();
+        for (place, path) in &self.places {
+            let inside =
+                |(other, _): &&(PathBuf, &Path)| other != place && other.starts_with(place);
+            if let Some((_, other)) = all.iter().find(inside) {
+                self.problems.push(Problem {
+                    kind: ErrorKind::Output,
+                    message: format!(
+                        "`{}` lies inside the output `{}`",
+                        other.display(),
+                        path.display()
+                    ),
+                    hint: Some("choose a path of its own for each".to_owned()),
                 });
             }
         }
@@ -321,20 +348,21 @@ impl Staged {
         plan: &Plan,
         step: Digest,
     ) -> impl Future<Output = Result<KeyParts, Fault>> + Send + use<> {
-        let digests: Vec<_> = self
-            .inputs
-            .iter()
-            .map(|input| (input.name.clone(), input.digest.clone()))
-            .collect();
-        let parts = key_parts(plan, step);
+        let mut parts = key_parts(plan, step);
+        let inputs = self.inputs.iter().map(|input| {
+            let is_tree = matches!(input.opened, Opened::Folder(_));
+            (input.name.clone(), is_tree, input.digest.clone())
+        });
+        let inputs: Vec<_> = inputs.collect();
         async move {
-            let mut parts = parts;
-            for (name, digest) in digests {
-                parts
-                    .inputs
-                    .entry(name)
-                    .or_default()
-                    .push(digest.get().await?);
+            for (name, is_tree, digest) in inputs {
+                let digest = digest.get().await?;
+                let input = if is_tree {
+                    KeyInput::Tree(digest)
+                } else {
+                    KeyInput::File(digest)
+                };
+                parts.inputs.entry(name).or_default().push(input);
             }
             Ok(parts)
         }
@@ -365,7 +393,14 @@ impl Staged {
 }
 
 fn key_parts(plan: &Plan, step: Digest) -> KeyParts {
+    let is_program = plan.function.is_none();
+    let outputs = plan.arguments.iter().filter(|_| is_program);
+    let outputs = outputs.filter_map(|argument| match &argument.bound {
+        Bound::Output { shape, .. } => Some((argument.name.clone(), *shape == Shape::Tree)),
+        Bound::Value { .. } | Bound::Inputs { .. } => None,
+    });
     KeyParts {
+        outputs: outputs.collect(),
         step,
         function: plan.function.as_ref().map(|function| function.name.clone()),
         step_name: plan.step_name.clone(),

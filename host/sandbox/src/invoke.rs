@@ -37,8 +37,9 @@ use crate::{Component, Loaded};
 /// How long a step that looks at `is-cancelled` may take to return.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Most frames of a backtrace that are kept.
+/// Most frames of a backtrace that are kept, and longest name of one, in bytes.
 const MAX_FRAMES: usize = 32;
+const MAX_NAME: usize = 256;
 
 /// The seed of a run, which may still be being computed. Clones share it.
 #[derive(Clone)]
@@ -568,7 +569,7 @@ fn backtrace(error: &wasmtime::Error) -> Vec<String> {
     let frames = trace.frames().iter().take(MAX_FRAMES);
     let names = frames.map(|frame| match frame.func_name() {
         // Without the hash that tells builds of one function apart.
-        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        Some(name) => clean(&format!("{:#}", rustc_demangle::demangle(name)), MAX_NAME),
         None => format!("function {}", frame.func_index()),
     });
     names.collect()

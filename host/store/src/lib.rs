@@ -280,13 +280,24 @@ impl Store {
     }
 }
 
+fn cannot_create(folder: &Path, error: &std::io::Error) -> Fault {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match error.kind() {
+        PermissionDenied | ReadOnlyFilesystem => {
+            let message = format!("the store `{}` may not be made: {error}", folder.display());
+            Fault::new(ErrorKind::CommandLine, message)
+                .hint("say where it shall be with --store or WHARF_STORE, or leave it out with --no-record")
+        }
+        _ => Fault::io("create the store", folder, error),
+    }
+}
+
 fn open_folder(folder: &Path) -> Result<Arc<dyn ObjectStore>, Fault> {
     if folder.exists() && !folder.is_dir() {
         let message = format!("the store `{}` is not a folder", folder.display());
         return Err(Fault::new(ErrorKind::CommandLine, message).hint("give a folder"));
     }
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Fault::io("create the store", folder, &error))?;
+    std::fs::create_dir_all(folder).map_err(|error| cannot_create(folder, &error))?;
     let objects = LocalFileSystem::new_with_prefix(folder)
         .map_err(|error| Fault::new(ErrorKind::Store, format!("cannot open the store: {error}")))?;
     // Without it, a record can be lost with the machine's power after the run

@@ -39,7 +39,7 @@ pub(crate) fn doctor(args: &args::Doctor) -> Result<(), Fault> {
     let mut checks = vec![
         wharf(),
         machine(),
-        compiler(args)?,
+        compiler()?,
         cache(args),
         store(args),
         landlock(),
@@ -116,10 +116,9 @@ fn machine() -> Check {
 }
 
 /// Compiles the smallest component there is, the way that steps are compiled.
-fn compiler(args: &args::Doctor) -> Result<Check, Fault> {
+fn compiler() -> Result<Check, Fault> {
     /// `(component)` in binary.
     const EMPTY: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
-    let _ = args;
     let sandbox = surroundings::sandbox(None)?;
     let opened = surroundings::runtime()?.block_on(sandbox.open(
         EMPTY.to_vec(),

@@ -33,7 +33,6 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
         clock: Arc::new(SystemClock::start()),
     };
     let request = request(args)?;
-    let overwrite = request.overwrite;
     surroundings::runtime()?.block_on(async {
         let (events, received) = unbounded_channel();
         let surroundings = Surroundings {
@@ -46,7 +45,7 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
         let reporter = Reporter::start(style, &request, &surroundings, received);
         let result = runner.run(request, surroundings).await;
         reporter
-            .finish(result.as_ref().ok(), runner.store.as_ref(), overwrite)
+            .finish(result.as_ref().ok(), runner.store.as_ref())
             .await;
         Ok(Ending::Ran(Box::new(result?.outcome)))
     })

@@ -74,12 +74,7 @@ impl Reporter {
     }
 
     /// Shows how the run ended.
-    pub(crate) async fn finish(
-        self,
-        record: Option<&Record>,
-        store: Option<&Store>,
-        _overwrite: bool,
-    ) {
+    pub(crate) async fn finish(self, record: Option<&Record>, store: Option<&Store>) {
         // The events end when the run does; a view that panicked has shown what
         // it could.
         let _ = self.shown.await;

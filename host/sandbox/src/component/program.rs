@@ -8,6 +8,7 @@ use wharf_model::{ErrorKind, Fault, Signature};
 use super::prescan::damaged;
 use super::{Description, Import, Kind};
 use crate::host::preview1::{MEMORY, MODULE, START, is_provided};
+use crate::host::telemetry::clean;
 
 /// Describes a core module that is a program.
 pub(super) fn describe(module: &[u8]) -> Result<Description, Fault> {
@@ -48,13 +49,18 @@ enum Export {
     Right,
 }
 
+/// Most imports that a message names, and longest name in it, in bytes.
+const MAX_NAMED: usize = 8;
+const MAX_NAME: usize = 128;
+
 impl Surface {
     fn check_imports(&self) -> Result<(), Fault> {
         let foreign: Vec<_> = self
             .imports
             .iter()
             .filter(|(from, name)| from != MODULE || !is_provided(name))
-            .map(|(from, name)| format!("`{from}` `{name}`"))
+            .take(MAX_NAMED)
+            .map(|(from, name)| format!("`{}` `{}`", clean(from, MAX_NAME), clean(name, MAX_NAME)))
             .collect();
         if foreign.is_empty() {
             return Ok(());

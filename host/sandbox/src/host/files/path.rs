@@ -1,6 +1,6 @@
 //! Paths as text: there are no links, so text is all that a path is.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use wharf_model::Digest;
 
 use super::error::Mistake;
 
@@ -31,12 +31,13 @@ pub(super) fn resolve(folder: &str, path: &str) -> Result<String, Mistake> {
 /// The inode of what is at an absolute path, 128 bits in two halves: the same
 /// wherever the program runs.
 pub(crate) fn inode(identity: &str) -> (u64, u64) {
-    let hash = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        (salt, identity).hash(&mut hasher);
-        hasher.finish()
+    let bytes = *Digest::of(identity.as_bytes()).as_bytes();
+    let half = |at: usize| {
+        let mut half = [0; 8];
+        half.copy_from_slice(&bytes[at..at + 8]);
+        u64::from_le_bytes(half)
     };
-    (hash(0), hash(1))
+    (half(0), half(8))
 }
 
 /// The absolute path of an entry of a folder.

@@ -9,7 +9,7 @@ use cap_std::fs::{Dir, OpenOptions};
 use wharf_model::limits::LimitKind;
 use wharf_model::name::{MAX_TREE_FILES, TreePath};
 
-use super::error::{FilesResult, Mistake, of_disk, of_path};
+use super::error::{FilesError, FilesResult, Mistake, of_disk, of_path};
 use super::{Entry, Kind, Node, Open};
 use crate::limiter::{Budget, Exceeded};
 
@@ -70,6 +70,14 @@ impl Scratch {
             .map_err(|_| Exceeded::new(LimitKind::TreeFiles, MAX_TREE_FILES).into())
     }
 
+    /// What was counted and could not be made does not count.
+    fn not_made(&self, counted: bool, error: io::Error) -> FilesError {
+        if counted {
+            self.files.refund(1);
+        }
+        of_path(error)
+    }
+
     /// The entries of a folder, sorted.
     pub(super) fn entries(&self, path: &str) -> FilesResult<Vec<Entry>> {
         let mut entries = Vec::new();
@@ -101,10 +109,14 @@ impl Scratch {
             Some(_) => {}
             None if !how.create => return Err(Mistake::NoEntry.into()),
             None if how.folder => return Err(Mistake::NotDirectory.into()),
-            None => self.count_new(&path)?,
+            None => {}
         }
         if how.truncate && !how.write {
             return Err(Mistake::Invalid.into());
+        }
+        let is_new = self.find(&path)?.is_none();
+        if is_new {
+            self.count_new(&path)?;
         }
         let mut options = OpenOptions::new();
         // Creating needs the right to write, whatever the program asks for.
@@ -113,7 +125,8 @@ impl Scratch {
             .write(how.write || how.create)
             .truncate(how.truncate)
             .create(how.create);
-        let file = self.folder.open_with(&path, &options).map_err(of_path)?;
+        let opened = self.folder.open_with(&path, &options);
+        let file = opened.map_err(|error| self.not_made(is_new, error))?;
         Ok(Node::OutFile(Arc::new(OutFile {
             scratch: self.clone(),
             file: file.into_std(),
@@ -127,7 +140,8 @@ impl Scratch {
             return Err(Mistake::Exist.into());
         }
         self.count_new(path)?;
-        self.folder.create_dir(path).map_err(of_path)
+        let made = self.folder.create_dir(path);
+        made.map_err(|error| self.not_made(true, error))
     }
 
     pub(super) fn remove_folder(&self, path: &str) -> FilesResult<()> {
@@ -153,12 +167,32 @@ impl Scratch {
         }
     }
 
+    /// Checks that everything below a folder has a path that is allowed once the
+    /// folder has moved: else moving folders into each other would nest them
+    /// without end.
+    fn check_moved(&self, old: &str, new: &str) -> FilesResult<()> {
+        for entry in self.entries(old)? {
+            let (from, to) = (
+                format!("{old}/{}", entry.name),
+                format!("{new}/{}", entry.name),
+            );
+            TreePath::new(&to).map_err(|error| Mistake::from(&error))?;
+            if entry.kind == Kind::Folder {
+                self.check_moved(&from, &to)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn rename(&self, old: &str, new: &str) -> FilesResult<()> {
         if old.is_empty() || new.is_empty() {
             return Err(Mistake::NotPermitted.into());
         }
-        self.existing(old)?;
+        let (kind, _) = self.existing(old)?;
         TreePath::new(new).map_err(|error| Mistake::from(&error))?;
+        if kind == Kind::Folder {
+            self.check_moved(old, new)?;
+        }
         let replaces = old != new && self.find(new)?.is_some();
         self.folder
             .rename(old, &self.folder, new)
