@@ -376,6 +376,37 @@ mod tests {
         }
     }
 
+    /// Moving folders into each other must not nest them deeper than a path may
+    /// be: whoever removes them afterwards would run out of stack.
+    #[test]
+    fn folders_do_not_nest_without_end() {
+        let (_folder, _files, out) = out(10);
+        out.create_folder_at("a").unwrap();
+        let mut nested = 0;
+        let refused = loop {
+            out.create_folder_at("b").unwrap();
+            if let Err(error) = out.rename_at("a", &out, "b/a") {
+                break mistake::<()>(Err(error));
+            }
+            out.rename_at("b", &out, "a").unwrap();
+            nested += 1;
+            assert!(nested < 100);
+        };
+        assert_eq!(refused, Mistake::NameTooLong);
+        assert_eq!(nested, wharf_model::name::MAX_TREE_PARTS - 1);
+    }
+
+    /// What could not be made does not use up what may be made.
+    #[test]
+    fn failures_are_not_counted() {
+        let (_folder, files, out) = out(10);
+        for _ in 0..10 {
+            assert!(out.create_folder_at("missing/a").is_err());
+            assert!(out.open_at("missing/a", CREATE).is_err());
+        }
+        assert_eq!(files.output.unwrap().files_spent(), 0);
+    }
+
     #[test]
     fn holes_are_counted() {
         let (_folder, _files, out) = out(10);
