@@ -21,8 +21,12 @@ fn of_many_runs_to_one_output_one_wins() {
     let (won, lost): (Vec<_>, Vec<_>) = ended.iter().partition(|ended| ended.status.success());
     assert_eq!(won.len(), 1);
     for lost in lost {
-        assert_eq!(lost.status.code(), Some(2), "{lost}");
-        assert_eq!(lost.json()["error"]["kind"], "output", "{lost}");
+        // There before it began, or while it ran.
+        let kind = match lost.status.code() {
+            Some(2) => "output",
+            _ => "conflict",
+        };
+        assert_eq!(lost.json()["error"]["kind"], kind, "{lost}");
     }
     project.holds(&["data", "result"]);
     assert_eq!(project.records(), 1);

@@ -6,16 +6,17 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use wharf_model::exit::{Ending, exit_code};
 use wharf_model::outcome::Cancellation;
 use wharf_model::record::{Host, RunId};
-use wharf_model::{ErrorKind, Fault};
+use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_runner::Clock;
-use wharf_sandbox::{CompileCache, Compiler, Sandbox, WASMTIME_VERSION};
+use wharf_sandbox::{CompileCache, Compiler, Sandbox, Stopping, WASMTIME_VERSION};
 use wharf_store::Store;
 
 /// The hidden command that compiles a component; see `wharf_sandbox::Compiler`.
@@ -95,11 +96,14 @@ pub(crate) fn sandbox(cache: Option<CompileCache>) -> Result<Sandbox, Fault> {
         program,
         arguments: vec![COMPILE_COMMAND.to_owned()],
     };
-    Ok(Sandbox::new(compiler, cache))
+    // Every command ends when the one step that it runs does.
+    Ok(Sandbox::new(compiler, cache, Stopping::LeavingBehind))
 }
 
-/// The folder of the store: the one given, else the nearest `.wharf` in this
-/// folder or one above it, else `.wharf` here.
+/// The folder of the store: the one given, else the nearest `.wharf` of this
+/// user in this folder or one above it, else `.wharf` here. One that somebody else
+/// has put above, in a folder that all may write to, is not taken: it would get
+/// the records of this user's runs.
 pub(crate) fn store_folder(given: Option<&Path>) -> PathBuf {
     if let Some(given) = given {
         return given.to_owned();
@@ -108,8 +112,16 @@ pub(crate) fn store_folder(given: Option<&Path>) -> PathBuf {
     let found = here
         .ancestors()
         .map(|folder| folder.join(STORE_FOLDER))
-        .find(|folder| folder.is_dir());
+        .find(|folder| is_own_folder(folder));
     found.unwrap_or_else(|| here.join(STORE_FOLDER))
+}
+
+fn is_own_folder(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(folder);
+    metadata.is_ok_and(|metadata| {
+        metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw()
+    })
 }
 
 /// Opens a store to read from: it must be there.
@@ -149,27 +161,74 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
         .map_err(|error| Fault::internal(format!("cannot start the runtime: {error}")))
 }
 
-/// Becomes `Some` at the first SIGINT or SIGTERM. Must be called on the
-/// runtime.
+/// How long a run may take to end once it was told to. Kubernetes kills after 30
+/// seconds; what kills must not come first.
+const LEAVE_WITHIN: Duration = Duration::from_secs(20);
+
+/// Becomes `Some` at the first SIGINT or SIGTERM. The second one, or a run that
+/// does not end in time, ends the process.
+///
+/// On a thread of its own: the run's may be held up by a disk that does not
+/// answer.
 pub(crate) fn cancellation() -> Result<watch::Receiver<Option<Cancellation>>, Fault> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| Fault::internal(format!("cannot listen for signals: {error}")))
-    };
-    let (mut interrupt, mut terminate) = (
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::terminate())?,
-    );
     let (stop, stopped) = watch::channel(None);
-    tokio::spawn(async move {
-        let by = tokio::select! {
-            _ = interrupt.recv() => Cancellation::Interrupt,
-            _ = terminate.recv() => Cancellation::Terminate,
-        };
-        let _ = stop.send(Some(by));
-        // Keeps the sender: a receiver whose sender is gone waits for nothing.
-        std::future::pending::<()>().await;
-    });
+    let (started, starts) = std::sync::mpsc::channel();
+    let watch = move || match Signals::listen() {
+        Ok((runtime, signals)) => {
+            let _ = started.send(Ok(()));
+            runtime.block_on(signals.watch(&stop));
+        }
+        Err(fault) => drop(started.send(Err(fault))),
+    };
+    std::thread::Builder::new()
+        .name("wharf-signals".to_owned())
+        .spawn(watch)
+        .map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))?;
+    starts.recv().map_err(Fault::internal)??;
     Ok(stopped)
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<(tokio::runtime::Runtime, Self), Fault> {
+        let runtime = runtime()?;
+        let entered = runtime.enter();
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Fault::internal(format!("cannot listen for signals: {error}")))
+        };
+        let signals = Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        };
+        drop(entered);
+        Ok((runtime, signals))
+    }
+
+    async fn next(&mut self) -> Cancellation {
+        tokio::select! {
+            _ = self.interrupt.recv() => Cancellation::Interrupt,
+            _ = self.terminate.recv() => Cancellation::Terminate,
+        }
+    }
+
+    async fn watch(mut self, stop: &watch::Sender<Option<Cancellation>>) {
+        let by = self.next().await;
+        let _ = stop.send(Some(by));
+        let why = match tokio::time::timeout(LEAVE_WITHIN, self.next()).await {
+            Ok(_) => "at the second signal",
+            Err(_) => "since the run did not end",
+        };
+        crate::report::errors::line(&format!(
+            "left {why}; files named .wharf-*.partial may be left beside the outputs"
+        ));
+        let code = exit_code(Ending::Outcome(&Outcome::Cancelled { by }));
+        std::process::exit(code as i32);
+    }
 }
 
 /// Sends Wharf's own diagnostics to the error output: warnings, or what

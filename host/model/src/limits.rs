@@ -180,13 +180,16 @@ impl fmt::Display for LimitKind {
     }
 }
 
-/// A number of bytes. Written as people do: `512MiB`, `4 GB`, `1000`.
+/// A number of bytes. Written as people do: `512MiB`, `4 GB`, `1000`, or as in
+/// Kubernetes: `512Mi`, `4G`.
 ///
 /// ```
 /// use wharf_model::limits::Bytes;
 /// assert_eq!("512MiB".parse(), Ok(Bytes(512 << 20)));
 /// assert_eq!("1.5 kB".parse(), Ok(Bytes(1500)));
 /// assert_eq!("77".parse(), Ok(Bytes(77)));
+/// assert_eq!("2Gi".parse(), Ok(Bytes(2 << 30)));
+/// assert_eq!("2G".parse(), Ok(Bytes(2_000_000_000)));
 /// assert!("12 parsecs".parse::<Bytes>().is_err());
 /// assert!("-1".parse::<Bytes>().is_err());
 /// assert_eq!(Bytes(1536).to_string(), "1.5 KiB");
@@ -195,16 +198,27 @@ impl fmt::Display for LimitKind {
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
-const UNITS: [(&str, u64); 9] = [
+/// The units that people write, in the order that they are looked for. Single
+/// letters mean what they mean in Kubernetes: `Mi` is 1,048,576 and `M` is
+/// 1,000,000.
+const UNITS: [(&str, u64); 17] = [
     ("tib", 1 << 40),
     ("gib", GIB),
     ("mib", MIB),
     ("kib", 1 << 10),
+    ("ti", 1 << 40),
+    ("gi", GIB),
+    ("mi", MIB),
+    ("ki", 1 << 10),
     ("tb", 1_000_000_000_000),
     ("gb", 1_000_000_000),
     ("mb", 1_000_000),
     ("kb", 1_000),
     ("b", 1),
+    ("t", 1_000_000_000_000),
+    ("g", 1_000_000_000),
+    ("m", 1_000_000),
+    ("k", 1_000),
 ];
 
 impl FromStr for Bytes {

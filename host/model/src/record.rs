@@ -84,8 +84,9 @@ pub struct Step {
     pub reference: String,
     /// The name that it went by.
     pub name: String,
-    /// The component's digest.
-    pub digest: Digest,
+    /// The component's digest; absent where the run ended before it was hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// The component's size in bytes.
     pub size: u64,
     /// The function's signature as WIT; absent for a program, and where the

@@ -70,6 +70,8 @@ impl Request {
 /// let step: StepReference = "steps/train.wasm#fit".parse().unwrap();
 /// assert_eq!(step.path, std::path::Path::new("steps/train.wasm"));
 /// assert_eq!(step.function.as_deref(), Some("fit"));
+/// let step: StepReference = "issue#7/train.wasm".parse().unwrap();
+/// assert_eq!(step.function, None);
 /// assert!("#fit".parse::<StepReference>().is_err());
 /// assert!("a.wasm#".parse::<StepReference>().is_err());
 /// ```
@@ -91,6 +93,8 @@ impl FromStr for StepReference {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (path, function) = match text.rsplit_once('#') {
+            // No name of a function has them; a folder's may have a `#`.
+            Some((_, rest)) if rest.contains(['/', '.']) => (text, None),
             Some((path, function)) => (path, Some(function)),
             None => (text, None),
         };

@@ -9,6 +9,7 @@
 //! clock and the ids of runs are given. Events leave through a channel.
 #![deny(missing_docs)]
 
+mod component;
 mod digester;
 mod local;
 mod program;
@@ -18,5 +19,6 @@ mod source;
 mod stage;
 mod tree;
 
-pub use run::{Clock, ComponentFile, RunError, Runner, Surroundings};
+pub use component::ComponentFile;
+pub use run::{Clock, RunError, Runner, Surroundings};
 pub use sink::IoCounters;

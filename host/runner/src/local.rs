@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tempfile::{TempDir, TempPath};
 use wharf_model::{ErrorKind, Fault};
 
@@ -29,12 +30,22 @@ enum Temporary {
     Folder(TempDir),
 }
 
-/// Outputs that were published and may have to be taken back.
+/// An output that was published and may have to be taken back.
 #[derive(Debug)]
 pub(crate) struct Published {
     path: PathBuf,
     is_folder: bool,
-    replaced: bool,
+    before: Before,
+}
+
+/// What was at the path of an output before.
+#[derive(Debug)]
+enum Before {
+    Nothing,
+    /// It lies under a temporary name now, and is removed when this is dropped.
+    Kept(Temporary),
+    /// The file system cannot exchange names: it is gone.
+    Gone,
 }
 
 impl Place {
@@ -76,50 +87,84 @@ impl Place {
     }
 
     /// Makes the output visible at its path, at once and as a whole. The caller
-    /// has synced its content.
+    /// has synced its content, and syncs the name with [`Published::sync`].
     pub(crate) fn publish(self) -> Result<Published, Fault> {
-        let replaced = self.overwrite && fs::symlink_metadata(&self.path).is_ok();
-        let is_folder = matches!(self.temporary, Temporary::Folder(_));
-        match self.temporary {
-            Temporary::File(temporary) if self.overwrite => {
-                temporary
-                    .persist(&self.path)
-                    .map_err(|error| cannot_publish(&self.path, &error.error))?;
-            }
-            Temporary::File(temporary) => {
-                temporary
-                    .persist_noclobber(&self.path)
-                    .map_err(|error| cannot_publish(&self.path, &error.error))?;
-            }
-            Temporary::Folder(temporary) => {
-                move_folder(temporary.path(), &self.path, self.overwrite)
-                    .map_err(|error| cannot_publish(&self.path, &error))?;
-                // Moved away, or exchanged for what was there before, which
-                // goes with the temporary name.
-                drop(temporary);
-            }
+        let Self {
+            path,
+            temporary,
+            overwrite,
+        } = self;
+        let is_folder = matches!(temporary, Temporary::Folder(_));
+        let replaces = overwrite && fs::symlink_metadata(&path).is_ok();
+        let published = match replaces {
+            true => replace(temporary, &path),
+            false => appear(temporary, &path).map(|()| Before::Nothing),
+        };
+        match published {
+            Ok(before) => Ok(Published {
+                path,
+                is_folder,
+                before,
+            }),
+            Err(error) => Err(cannot_publish(&path, &error)),
         }
-        sync(parent(&self.path))?;
-        Ok(Published {
-            path: self.path,
-            is_folder,
-            replaced,
-        })
+    }
+}
+
+/// Gives a path to what has a temporary name; nothing may be there.
+fn appear(temporary: Temporary, path: &Path) -> io::Result<()> {
+    match temporary {
+        Temporary::File(file) => file.persist_noclobber(path).map_err(|error| error.error),
+        Temporary::Folder(folder) => {
+            renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE)?;
+            // It has moved away: nothing is left to remove.
+            let _ = folder.keep();
+            Ok(())
+        }
+    }
+}
+
+/// Exchanges what has a temporary name for what is at a path. Where the file
+/// system cannot do that, a file replaces the other for good; a folder cannot.
+fn replace(temporary: Temporary, path: &Path) -> io::Result<Before> {
+    let from = match &temporary {
+        Temporary::File(file) => file.to_path_buf(),
+        Temporary::Folder(folder) => folder.path().to_owned(),
+    };
+    match renameat_with(CWD, &from, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(Before::Kept(temporary)),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match temporary {
+            Temporary::File(file) => {
+                file.persist(path).map_err(|error| error.error)?;
+                Ok(Before::Gone)
+            }
+            Temporary::Folder(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this file system cannot replace a folder at once",
+            )),
+        },
+        Err(error) => Err(error.into()),
     }
 }
 
 impl Published {
-    /// Takes an output back, because a later one could not be published. What
-    /// was replaced is gone, and then the new one stays.
+    /// Makes the new name durable.
+    pub(crate) fn sync(&self) -> Result<(), Fault> {
+        sync(parent(&self.path))
+    }
+
+    /// Takes an output back, because the run came to nothing after all: what was
+    /// there before is there again.
     pub(crate) fn take_back(self) {
-        if self.replaced {
-            return;
-        }
-        let removed = match self.is_folder {
-            true => fs::remove_dir_all(&self.path),
-            false => fs::remove_file(&self.path),
+        let taken = match self.before {
+            Before::Nothing if self.is_folder => fs::remove_dir_all(&self.path),
+            Before::Nothing => fs::remove_file(&self.path),
+            // Whatever was exchanged can be exchanged again; what is under the
+            // temporary name then is removed with it.
+            Before::Kept(temporary) => replace(temporary, &self.path).map(drop),
+            Before::Gone => Err(io::Error::other("what it replaced is gone")),
         };
-        if let Err(error) = removed {
+        if let Err(error) = taken {
             tracing::warn!(path = %self.path.display(), %error, "an output could not be taken back");
         }
     }
@@ -211,22 +256,14 @@ fn cannot_publish(path: &Path, error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
             let message = format!(
-                "the output `{}` appeared while the step ran",
+                "something appeared at the output `{}` while the step ran",
                 path.display()
             );
-            Fault::new(ErrorKind::Output, message).hint("--force replaces it")
+            Fault::new(ErrorKind::Conflict, message)
+                .hint("it was left as it is; choose another path, or replace it with --force")
         }
         _ => Fault::io("publish the output", path, error),
     }
-}
-
-/// Moves a folder to a path, in the place of what is there if that is wanted.
-fn move_folder(from: &Path, to: &Path, overwrite: bool) -> io::Result<()> {
-    let renamed = match overwrite && fs::symlink_metadata(to).is_ok() {
-        true => renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE),
-        false => renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE),
-    };
-    Ok(renamed?)
 }
 
 /// Makes a file, or the names in a folder, durable.
@@ -291,7 +328,7 @@ mod tests {
                 false => Place::for_file(&path, false).unwrap().0,
             };
             fs::write(&path, "theirs").unwrap();
-            assert_eq!(place.publish().unwrap_err().kind(), ErrorKind::Output);
+            assert_eq!(place.publish().unwrap_err().kind(), ErrorKind::Conflict);
             assert_eq!(fs::read(&path).unwrap(), b"theirs");
         }
     }
@@ -310,9 +347,31 @@ mod tests {
         fs::write(place.temporary().join("new"), "new").unwrap();
         let published = place.publish().unwrap();
         assert_eq!(names(&path), ["new"]);
+        drop(published);
         assert_eq!(names(folder.path()), ["tree"]);
-        published.take_back();
-        assert!(path.exists(), "what replaced something is not taken back");
+        assert_eq!(names(&path), ["new"]);
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, tree) = (folder.path().join("file"), folder.path().join("tree"));
+        let publish_and_take_back = |overwrite| {
+            let (file, _) = Place::for_file(&file, overwrite).unwrap();
+            let tree = Place::for_folder(&tree, overwrite).unwrap();
+            for place in [file, tree] {
+                place.publish().unwrap().take_back();
+            }
+        };
+        publish_and_take_back(false);
+        assert!(names(folder.path()).is_empty());
+        fs::write(&file, "old").unwrap();
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("old"), "old").unwrap();
+        publish_and_take_back(true);
+        assert_eq!(names(folder.path()), ["file", "tree"]);
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+        assert_eq!(names(&tree), ["old"]);
     }
 
     #[test]

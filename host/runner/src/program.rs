@@ -45,6 +45,14 @@ pub(crate) struct Found {
     pub(crate) files: Option<u64>,
 }
 
+/// What a program has left of an output.
+enum Left {
+    File,
+    Folder,
+    /// Not what is wanted; says what it did instead.
+    Wrong(&'static str),
+}
+
 impl Scratch {
     /// A scratch folder beside the first output, so that publishing is a
     /// rename. Checks all places, so that mistakes show before anything runs.
@@ -79,10 +87,11 @@ impl Scratch {
         let folder = self.open()?;
         let mut found = Vec::new();
         for wanted in &self.wanted {
-            match self.collect_one(&folder, wanted)? {
-                Some(one) => found.push(one),
-                None => {
-                    let message = format!("the program did not write `/out/{}`", wanted.name);
+            match self.left(&folder, wanted)? {
+                Left::Folder => found.push(self.collect_tree(&folder, wanted)?),
+                Left::File => found.push(self.collect_file(&folder, wanted)?),
+                Left::Wrong(what) => {
+                    let message = format!("the program {what} `/out/{}`", wanted.name);
                     return Ok(Err(Outcome::Failed {
                         retry: Retry::Permanent,
                         message,
@@ -93,26 +102,44 @@ impl Scratch {
         Ok(Ok(found))
     }
 
-    fn collect_one(&self, folder: &Dir, wanted: &Wanted) -> Result<Option<Found>, Fault> {
-        let failed =
-            |error: &io::Error| Fault::io("read", &self.folder.path().join(&wanted.name), error);
-        let metadata = match folder.symlink_metadata(&wanted.name) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&error)),
+    /// What the program has left of an output.
+    fn left(&self, folder: &Dir, wanted: &Wanted) -> Result<Left, Fault> {
+        let is_folder = match folder.symlink_metadata(&wanted.name) {
+            Ok(metadata) => metadata.is_dir(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Left::Wrong("did not write"));
+            }
+            Err(error) => {
+                let path = self.folder.path().join(&wanted.name);
+                return Err(Fault::io("read", &path, &error));
+            }
         };
-        if metadata.is_dir() {
-            return self.collect_tree(folder, wanted).map(Some);
-        }
+        let replaced = match std::fs::symlink_metadata(&wanted.path) {
+            Ok(metadata) if wanted.overwrite => Some(metadata.is_dir()),
+            Ok(_) | Err(_) => None,
+        };
+        Ok(match (is_folder, wanted.shape, replaced) {
+            (false, Shape::Tree, _) | (false, _, Some(true)) => {
+                Left::Wrong("wrote a file, and not a folder, at")
+            }
+            (true, Shape::File, _) | (true, _, Some(false)) => {
+                Left::Wrong("made a folder, and not a file, at")
+            }
+            (true, ..) => Left::Folder,
+            (false, ..) => Left::File,
+        })
+    }
+
+    fn collect_file(&self, folder: &Dir, wanted: &Wanted) -> Result<Found, Fault> {
         let (place, _) = Place::for_file(&wanted.path, wanted.overwrite)?;
         let (digest, size) = self.take(folder, &wanted.name, place.temporary())?;
         sync(place.temporary())?;
-        Ok(Some(Found {
+        Ok(Found {
             place,
             digest,
             size,
             files: None,
-        }))
+        })
     }
 
     fn collect_tree(&self, folder: &Dir, wanted: &Wanted) -> Result<Found, Fault> {
@@ -162,8 +189,9 @@ impl Scratch {
             .metadata()
             .map_err(|error| Fault::io("read", &from, &error))?;
         if !kind.is_file() {
-            let message = format!("the program left `/out/{name}`, which is not a regular file");
-            return Err(Fault::new(ErrorKind::Output, message));
+            // No program can make one: somebody else did.
+            let message = format!("`/out/{name}` is not a regular file any more");
+            return Err(Fault::new(ErrorKind::Conflict, message));
         }
         let file = match std::fs::rename(&from, to) {
             Ok(()) => Ok(file),

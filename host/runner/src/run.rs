@@ -1,29 +1,25 @@
 //! One run, from the request to the record.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use wharf_model::event::Event;
 use wharf_model::key::KeyParts;
 use wharf_model::limits::LimitKind;
 use wharf_model::outcome::Cancellation;
 use wharf_model::plan::{self, BadRequest};
 use wharf_model::record::{self, Host, RunId, Timings, Usage};
-use wharf_model::{Digest, ErrorKind, Fault, Outcome, Plan, Record, Request};
+use wharf_model::{ErrorKind, Fault, Outcome, Plan, Record, Request};
 use wharf_sandbox::{Call, Called, Component, PrepareError, Progress, Sandbox, Seed};
 use wharf_store::Store;
 
-use crate::digester::Stop;
+use crate::component::ComponentFile;
 use crate::local::Published;
 use crate::sink::IoCounters;
-use crate::source::open_at_once;
 use crate::stage::{Outputs, Rest, Staged, stage};
 
 /// Tells the time. Given by the caller, so that nothing here reads it by itself.
@@ -109,8 +105,7 @@ impl Runner {
             published: Vec::new(),
         };
         let result = self.attempt(request, &mut run).await;
-        drop(run.events);
-        let events = kept.await.map_err(Fault::internal)?;
+        let events = kept.end().await?;
         let recorded = match result {
             Ok(outcome) | Err(Stopped::Outcome(outcome)) => {
                 let record = run.draft.end(outcome);
@@ -138,8 +133,11 @@ impl Runner {
     /// All of a run but its record.
     async fn attempt(&self, request: Request, run: &mut Run<'_>) -> Result<Outcome, Stopped> {
         let file = open(&request, &mut run.draft)?;
-        let (digest, size) = (file.digest(), file.size());
-        let read = || file.read();
+        let hashing = async { Ok(file.digest().await?) };
+        let digest = unless_cancelled(hashing, &run.cancel).await?;
+        run.draft.record.step.digest = Some(digest);
+        let size = file.size();
+        let read = || file.read(digest);
         let opening = self.sandbox.open_with(digest, size, &request.limits, read);
         let opened = unless_cancelled(opening, &run.cancel).await?;
         let signature = &opened.description().signature;
@@ -250,12 +248,12 @@ impl<E: Into<RunError>> From<E> for Stopped {
 }
 
 /// Opens the component, unless it is too large.
-fn open(request: &Request, draft: &mut Draft) -> Result<ComponentFile, Stopped> {
+fn open(request: &Request, draft: &mut Draft) -> Result<Arc<ComponentFile>, Stopped> {
     let file = ComponentFile::open(&request.step.path)?;
-    draft.step(file.digest(), file.size());
+    draft.record.step.size = file.size();
     let allowed = request.limits.component;
     match file.size() <= allowed.0 {
-        true => Ok(file),
+        true => Ok(Arc::new(file)),
         false => Err(Stopped::Outcome(Outcome::LimitExceeded {
             limit: LimitKind::ComponentBytes,
             allowed: allowed.to_string(),
@@ -299,14 +297,37 @@ async fn publish(rest: Rest) -> Result<Result<Outputs, Outcome>, Fault> {
         .map_err(Fault::internal)?
 }
 
+/// The events of a run, as they are passed on and kept.
+struct Kept {
+    end: oneshot::Sender<()>,
+    events: JoinHandle<Vec<Event>>,
+}
+
+impl Kept {
+    /// Waits until all events are passed on that there were so far. A guest that was
+    /// left behind may have more to say, which nobody wants to know.
+    async fn end(self) -> Result<Vec<Event>, Fault> {
+        // Where the task is gone, so are the events, which is said below.
+        let _ = self.end.send(());
+        self.events.await.map_err(Fault::internal)
+    }
+}
+
 /// Passes events on, and keeps those that the log is made of.
-fn keep_events(
-    out: UnboundedSender<Event>,
-) -> (UnboundedSender<Event>, tokio::task::JoinHandle<Vec<Event>>) {
+fn keep_events(out: UnboundedSender<Event>) -> (UnboundedSender<Event>, Kept) {
     let (events, mut received): (_, UnboundedReceiver<Event>) = unbounded_channel();
+    let (end, mut ended) = oneshot::channel();
     let kept = tokio::spawn(async move {
         let mut kept = Vec::new();
-        while let Some(event) = received.recv().await {
+        loop {
+            let event = tokio::select! {
+                event = received.recv() => event,
+                _ = &mut ended, if !received.is_closed() => {
+                    received.close();
+                    continue;
+                }
+            };
+            let Some(event) = event else { break };
             let said = matches!(
                 event,
                 Event::Log { .. } | Event::Print { .. } | Event::Metric { .. }
@@ -319,96 +340,7 @@ fn keep_events(
         }
         kept
     });
-    (events, kept)
-}
-
-/// A component's file, hashed.
-#[derive(Debug)]
-pub struct ComponentFile {
-    file: File,
-    path: PathBuf,
-    digest: Digest,
-    size: u64,
-}
-
-impl ComponentFile {
-    /// Opens a component and hashes it.
-    ///
-    /// # Errors
-    /// Where the file is missing or cannot be read.
-    pub fn open(path: &Path) -> Result<Self, Fault> {
-        let failed = |error: &io::Error| cannot_read_component(path, error);
-        let file = open_at_once(path).map_err(|error| failed(&error))?;
-        let metadata = file.metadata().map_err(|error| failed(&error))?;
-        if !metadata.is_file() {
-            let what = if metadata.is_dir() {
-                "a folder"
-            } else {
-                "no regular file"
-            };
-            let message = format!("`{}` is {what}, not a component", path.display());
-            return Err(
-                Fault::new(ErrorKind::ComponentFile, message).hint("give the path of a .wasm file")
-            );
-        }
-        let read = |offset, buffer: &mut [u8]| file.read_at(buffer, offset);
-        let hashed = Stop::default().hash(read);
-        let (digest, size) = hashed.map_err(|error| failed(&error))?;
-        let path = path.to_owned();
-        Ok(Self {
-            file,
-            path,
-            digest,
-            size,
-        })
-    }
-
-    /// The digest of the component.
-    #[must_use]
-    pub const fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// The size in bytes.
-    #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Reads the component whole. What is returned is what was hashed.
-    ///
-    /// # Errors
-    /// Where reading fails, or the file was changed since it was hashed.
-    pub fn read(&self) -> Result<Vec<u8>, Fault> {
-        let mut wasm = vec![0; self.size as usize];
-        let read = self.file.read_exact_at(&mut wasm, 0);
-        read.map_err(|error| cannot_read_component(&self.path, &error))?;
-        match Digest::of(&wasm) == self.digest {
-            true => Ok(wasm),
-            false => {
-                let message = format!(
-                    "the component `{}` changed while it was read",
-                    self.path.display()
-                );
-                Err(Fault::new(ErrorKind::InputChanged, message).hint("run it again"))
-            }
-        }
-    }
-}
-
-fn cannot_read_component(path: &Path, error: &io::Error) -> Fault {
-    let path = path.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => Fault::new(
-            ErrorKind::ComponentFile,
-            format!("the component `{path}` does not exist"),
-        )
-        .hint("check the path; it is relative to the current folder"),
-        _ => Fault::new(
-            ErrorKind::ComponentFile,
-            format!("cannot read the component `{path}`: {error}"),
-        ),
-    }
+    (events, Kept { end, events: kept })
 }
 
 /// Measures the parts of a run.
@@ -458,7 +390,7 @@ impl Draft {
                 .clone()
                 .or_else(|| request.step.function.clone())
                 .unwrap_or_else(|| "run".to_owned()),
-            digest: Digest::of(b""),
+            digest: None,
             size: 0,
             signature: None,
         };
@@ -485,11 +417,6 @@ impl Draft {
             timings,
         };
         Self { record, timings }
-    }
-
-    fn step(&mut self, digest: Digest, size: u64) {
-        let step = &mut self.record.step;
-        (step.digest, step.size) = (digest, size);
     }
 
     /// Adds the inputs, and what follows from their digests where all are

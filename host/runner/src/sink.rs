@@ -24,6 +24,9 @@ use wharf_sandbox::artifact::Sink;
 /// Bytes gathered before they are passed on: writes smaller than this cost more
 /// in hand-over than in work.
 const GATHER: usize = 256 << 10;
+/// Bytes that may be gathered, over all outputs of a run; past this, an output
+/// passes on what it has.
+const MAX_GATHERED: usize = 8 << 20;
 /// Bytes that may wait, over all outputs of a run; with this many waiting, the
 /// guest waits too.
 const MAX_WAITING: usize = 16 << 20;
@@ -51,6 +54,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Debug)]
 pub(crate) struct Flow {
     waiting: AtomicUsize,
+    /// Bytes gathered by outputs and not passed on yet.
+    gathered: AtomicUsize,
     threaded: AtomicUsize,
     less: Notify,
     counters: Arc<IoCounters>,
@@ -60,6 +65,7 @@ impl Flow {
     pub(crate) fn new(counters: &Arc<IoCounters>) -> Self {
         Self {
             waiting: AtomicUsize::new(0),
+            gathered: AtomicUsize::new(0),
             threaded: AtomicUsize::new(0),
             less: Notify::new(),
             counters: counters.clone(),
@@ -274,11 +280,19 @@ impl FileSink {
         }
     }
 
+    fn take_gathered(&self, state: &mut State) -> Vec<u8> {
+        let gathered = std::mem::take(&mut state.gathered);
+        self.flow
+            .gathered
+            .fetch_sub(gathered.len(), Ordering::AcqRel);
+        gathered
+    }
+
     fn flush(&self, state: &mut State) -> Result<(), Fault> {
         if state.gathered.is_empty() {
             return Ok(());
         }
-        let bytes = std::mem::take(&mut state.gathered);
+        let bytes = self.take_gathered(state);
         // A small output does not need threads.
         if let Target::Untouched(file) = &mut state.target
             && state.size < GATHER as u64
@@ -332,17 +346,16 @@ impl Sink for FileSink {
         let mut state = lock(&self.state);
         state.size += bytes.len() as u64;
         if bytes.len() >= GATHER / 4 {
-            let state = &mut *state;
-            let gathered = std::mem::take(&mut state.gathered);
+            let gathered = self.take_gathered(&mut state);
             if !gathered.is_empty() {
                 self.pass(&mut state.target, gathered)?;
             }
             return self.pass(&mut state.target, bytes);
         }
         state.gathered.extend_from_slice(&bytes);
-        if state.gathered.len() >= GATHER {
-            let state = &mut *state;
-            let gathered = std::mem::take(&mut state.gathered);
+        let all = self.flow.gathered.fetch_add(bytes.len(), Ordering::AcqRel) + bytes.len();
+        if state.gathered.len() >= GATHER || all > MAX_GATHERED {
+            let gathered = self.take_gathered(&mut state);
             return self.pass(&mut state.target, gathered);
         }
         Ok(())
@@ -426,8 +439,29 @@ mod tests {
             );
             assert_eq!(std::fs::read(path).unwrap(), bytes);
             assert_eq!(flow.waiting.load(Ordering::Relaxed), 0);
+            assert_eq!(flow.gathered.load(Ordering::Relaxed), 0);
             assert_eq!(flow.threaded.load(Ordering::Relaxed), 0);
         }
+    }
+
+    #[test]
+    fn many_outputs_gather_no_more_than_a_few() {
+        let folder = tempfile::tempdir().unwrap();
+        let flow = Arc::new(Flow::new(&Arc::default()));
+        let sinks: Vec<_> = (0..100)
+            .map(|n| FileSink::in_tree(&folder.path().join(n.to_string()), &flow))
+            .collect();
+        let bytes = vec![7; GATHER / 5];
+        for _ in 0..4 {
+            for sink in &sinks {
+                sink.write(bytes.clone()).unwrap();
+                assert!(flow.gathered.load(Ordering::Relaxed) <= MAX_GATHERED);
+            }
+        }
+        for sink in sinks {
+            assert_eq!(sink.finish().unwrap().size, 4 * bytes.len() as u64);
+        }
+        assert_eq!(flow.gathered.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Digestible for OpenFile {
 }
 
 /// When the content of a file last changed: seconds and nanoseconds.
-pub(crate) type Changed = (i64, i64);
+type Changed = (i64, i64);
 
 pub(crate) fn has_changed(path: &Path) -> Fault {
     let message = format!("the input `{}` changed while the step ran", path.display());

@@ -544,12 +544,13 @@ fn from_program(wanted: &Wanted, found: crate::program::Found) -> (Place, Artifa
 fn publish_all(places: Vec<Place>) -> Result<Vec<Published>, Fault> {
     let mut published: Vec<Published> = Vec::new();
     for place in places {
-        match place.publish() {
-            Ok(one) => published.push(one),
-            Err(fault) => {
-                published.into_iter().for_each(Published::take_back);
-                return Err(fault);
-            }
+        let durable = place.publish().and_then(|one| {
+            published.push(one);
+            published.last().map_or(Ok(()), Published::sync)
+        });
+        if let Err(fault) = durable {
+            published.into_iter().for_each(Published::take_back);
+            return Err(fault);
         }
     }
     Ok(published)

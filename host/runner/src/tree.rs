@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, MetadataExt};
+use cap_std::fs::{Dir, Metadata, MetadataExt};
 use wharf_model::digest::Hasher;
 use wharf_model::name::{MAX_TREE_FILES, MAX_TREE_PARTS, TreePath};
 use wharf_model::{Digest, ErrorKind, Fault};
@@ -20,7 +20,7 @@ use wharf_sandbox::artifact::{Sink, SinkTree, Source, SourceTree, TreeEntry};
 use crate::digester::{Digestible, Stop};
 use crate::local::sync_tree;
 use crate::sink::{FileSink, Flow, IoCounters, Written, lock};
-use crate::source::{Changed, OpenFile, cannot_read, has_changed};
+use crate::source::{OpenFile, cannot_read, has_changed};
 
 /// A file in the listing of a tree.
 pub(crate) type Listed = (TreePath, Digest, u64);
@@ -42,8 +42,8 @@ pub(crate) struct FolderSource {
     folder: Dir,
     path: PathBuf,
     entries: Vec<TreeEntry>,
-    /// When each file last changed, in the order of the entries.
-    changed: Vec<Changed>,
+    /// What each file was, in the order of the entries.
+    versions: Vec<Version>,
     /// Files that a guest has open, by the index of their entry.
     open: Mutex<BTreeMap<usize, Weak<OpenFile>>>,
     counters: Arc<IoCounters>,
@@ -57,14 +57,14 @@ impl FolderSource {
             let hint = "give a folder, or use a step that takes an input";
             cannot_read(path, &error).hint(hint)
         })?;
-        let (entries, changed): (Vec<_>, _) = list(&folder, path)?.into_iter().unzip();
+        let (entries, versions): (Vec<_>, _) = list(&folder, path)?.into_iter().unzip();
         let bytes = entries.iter().map(|entry| entry.size).sum();
         counters.to_read.fetch_add(bytes, Ordering::Relaxed);
         Ok(Self {
             folder,
             path: path.to_owned(),
             entries,
-            changed,
+            versions,
             open: Mutex::default(),
             counters: counters.clone(),
         })
@@ -81,8 +81,8 @@ impl FolderSource {
     /// Fails where the tree is not what it was when it was opened.
     pub(crate) fn check_unchanged(&self) -> Result<(), Fault> {
         let now = list(&self.folder, &self.path)?;
-        let was = self.entries.iter().zip(&self.changed);
-        match now.iter().map(|(entry, changed)| (entry, changed)).eq(was) {
+        let was = self.entries.iter().zip(&self.versions);
+        match now.iter().map(|(entry, version)| (entry, version)).eq(was) {
             true => Ok(()),
             false => Err(has_changed(&self.path)),
         }
@@ -95,16 +95,41 @@ impl FolderSource {
             .folder
             .open(entry.path.as_str())
             .map_err(|error| cannot_read(&path, &error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| cannot_read(&path, &error))?;
         let file = OpenFile::from_file(file.into_std(), &path)?;
-        match file.size() == entry.size {
+        let is_same = file.size() == entry.size && Version::of(&metadata) == self.versions[index];
+        match is_same {
             true => Ok(file),
             false => Err(has_changed(&path)),
         }
     }
 }
 
+/// Which file is at a path, and in what state. Files of a tree are opened when
+/// they are wanted: the one that is hashed and the one that a guest reads must
+/// not be two. The time is that of the last change to the file or what is known
+/// of it, which no program can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Version {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 /// All files in a folder and those below it, sorted by path.
-pub(crate) fn list(root: &Dir, path: &Path) -> Result<Vec<(TreeEntry, Changed)>, Fault> {
+pub(crate) fn list(root: &Dir, path: &Path) -> Result<Vec<(TreeEntry, Version)>, Fault> {
     let mut entries = Vec::new();
     add(root, path, "", &mut entries)?;
     entries.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
@@ -116,7 +141,7 @@ fn add(
     root: &Dir,
     path: &Path,
     base: &str,
-    entries: &mut Vec<(TreeEntry, Changed)>,
+    entries: &mut Vec<(TreeEntry, Version)>,
 ) -> Result<(), Fault> {
     let refuse = |name: &str, why: &str| {
         let message = format!("the input `{}` has `{name}`, which {why}", path.display());
@@ -149,15 +174,11 @@ fn add(
         } else if metadata.is_file() {
             let tree_path = TreePath::new(&name)
                 .map_err(|error| refuse(&name, &format!("cannot be used: {error}")))?;
-            let size = metadata.len();
-            let changed = (metadata.mtime(), metadata.mtime_nsec());
-            entries.push((
-                TreeEntry {
-                    path: tree_path,
-                    size,
-                },
-                changed,
-            ));
+            let entry = TreeEntry {
+                path: tree_path,
+                size: metadata.len(),
+            };
+            entries.push((entry, Version::of(&metadata)));
         } else {
             return Err(refuse(&name, "is neither a file nor a folder"));
         }

@@ -22,17 +22,34 @@ const TICK: Duration = Duration::from_millis(10);
 /// outcome, so its size is part of what a run means.
 const STACK_BYTES: usize = 512 << 10;
 
-/// Makes an engine. `fuel` says whether code counts the instructions it runs,
-/// which makes it slower, and another code altogether.
-pub(crate) fn engine(fuel: bool) -> Result<Engine, Fault> {
+/// How a guest is stopped that does not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// It gives way to the host again and again, which costs a tenth of its speed,
+    /// and is dropped then. For a process that goes on.
+    Yielding,
+    /// It is left behind on a thread of its own, which goes on until the process
+    /// ends. For a process that ends soon.
+    LeavingBehind,
+}
+
+/// What code is generated for, beside the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Whether it counts the instructions that it runs, which makes it slower.
+    pub(crate) fuel: bool,
+    pub(crate) stopping: Stopping,
+}
+
+/// Makes an engine. Each settings give another code.
+pub(crate) fn engine(settings: Settings) -> Result<Engine, Fault> {
     let mut config = Config::new();
     config
-        .consume_fuel(fuel)
-        .epoch_interruption(true)
+        .consume_fuel(settings.fuel)
+        .epoch_interruption(settings.stopping == Stopping::Yielding)
         .max_wasm_stack(STACK_BYTES)
-        // The same bits on every machine: WebAssembly leaves NaN payloads and
-        // relaxed SIMD to the processor.
-        .cranelift_nan_canonicalization(true)
+        // The same bits on every machine: WebAssembly leaves relaxed SIMD to the
+        // processor, and NaNs, which `component::nan` takes care of.
         .relaxed_simd_deterministic(true)
         // Says which instruction of the module is at fault; backtraces name
         // functions, which takes less.

@@ -16,7 +16,7 @@ use wasmtime::component::{Instance, Resource, ResourceAny, ResourceTable, Val};
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use wharf_model::event::{Event, Stream};
-use wharf_model::limits::{Bytes, CALL_BYTES, LimitKind, Limits, RESULT_BYTES};
+use wharf_model::limits::{Bytes, CALL_BYTES, LimitKind, Limits, Millis, RESULT_BYTES};
 use wharf_model::outcome::{Cancellation, Retry};
 use wharf_model::record::Usage;
 use wharf_model::signature::{Arity, FailureType, Function};
@@ -25,6 +25,8 @@ use wharf_model::{Fault, Grants, Outcome};
 
 use crate::artifact::{Sink, SinkTree, Source, SourceTree};
 use crate::convert::{to_json, to_val};
+use crate::engine::Stopping;
+use crate::gate::Gate;
 use crate::host::clocks::{Clock, VirtualClock};
 use crate::host::files::{Files, ProgramInput};
 use crate::host::preview1::{Process, START};
@@ -146,7 +148,11 @@ pub struct Called {
 ///
 /// # Errors
 /// Where the host failed. However the guest ends is an [`Outcome`].
-pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fault> {
+pub(crate) async fn call(
+    component: &Component,
+    call: Call,
+    stopping: Stopping,
+) -> Result<Called, Fault> {
     let limits = call.limits.clone();
     let cancelled: Arc<Cancelled> = Arc::default();
     let telemetry = Telemetry {
@@ -156,6 +162,7 @@ pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fa
     };
     let printers = [Stream::Stdout, Stream::Stderr].map(|stream| Printer::new(stream, &telemetry));
     let output = Budget::new(LimitKind::OutputBytes, limits.output.0);
+    let gate = Gate::default();
     let mut wasi = wasi_context(&call.grants, &printers);
     let mut program_arguments = Vec::new();
     let (target, files) = match call.entry {
@@ -171,7 +178,7 @@ pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fa
             program_arguments.push(call.step_name.clone());
             program_arguments.extend(arguments);
             wasi.args(&program_arguments);
-            let files = Files::of_program(inputs, scratch, &output, call.logical_time);
+            let files = Files::of_program(inputs, scratch, &output, &gate, call.logical_time);
             (Target::Program, files)
         }
     };
@@ -182,13 +189,16 @@ pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fa
         &files,
         limits.handles,
     );
+    let memory = MemoryLimiter::new(limits.memory.0);
+    let peak = memory.peak();
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles as usize);
     let state = State {
         table,
         wasi: wasi.build(),
-        memory: MemoryLimiter::new(limits.memory.0),
+        memory,
         output: output.clone(),
+        gate: gate.clone(),
         clock: match call.grants.clock {
             true => Clock::Real,
             false => Clock::Virtual(VirtualClock::starting_at(call.logical_time)),
@@ -205,26 +215,61 @@ pub(crate) async fn call(component: &Component, call: Call) -> Result<Called, Fa
         files,
         process,
     };
-    let mut store = store(component, state, &limits)?;
-    let guest = target.run(component, &mut store);
-    let ended = until_stopped(guest, &limits, call.cancel, &cancelled).await;
+    let mut store = store(component, state, &limits, stopping)?;
+    let code = component.code.clone();
+    let guest = async move {
+        let returned = target.run(&code, &mut store).await;
+        (returned, store.get_fuel().ok())
+    };
+    let stop = Stop {
+        time: limits.time,
+        cancel: call.cancel,
+        cancelled: &cancelled,
+    };
+    let ended = match stopping {
+        Stopping::Yielding => stop.or(async { Ok(guest.await) }).await,
+        Stopping::LeavingBehind => stop.or(on_its_own(guest)?).await,
+    };
     printers.iter().for_each(Printer::finish);
-    let fuel_left = store.get_fuel().ok();
+    let (outcome, fuel_left) = match ended {
+        Ended::Stopped(outcome) => {
+            gate.close();
+            (outcome, None)
+        }
+        Ended::Returned(returned) => match returned? {
+            (Ok(outcome), fuel_left) => (outcome, fuel_left),
+            (Err(error), fuel_left) => (explain(&error, &limits)?, fuel_left),
+        },
+    };
+    let fuel = limits.fuel.zip(fuel_left);
     let usage = Usage {
-        memory_bytes: store.data().memory.peak(),
-        fuel: limits
-            .fuel
-            .zip(fuel_left)
-            .map(|(fuel, left)| fuel.saturating_sub(left)),
+        memory_bytes: peak.load(Ordering::Relaxed),
+        fuel: fuel.map(|(fuel, left)| fuel.saturating_sub(left)),
         output_bytes: output.spent(),
         log_bytes: telemetry.budget.spent(),
     };
-    let outcome = match ended {
-        Ended::Returned(Ok(outcome)) => outcome,
-        Ended::Returned(Err(error)) => explain(&error, &limits)?,
-        Ended::Stopped(outcome) => outcome,
-    };
     Ok(Called { outcome, usage })
+}
+
+/// Lets a guest run on a thread of its own, where nobody waits for it if the
+/// future that this returns is dropped.
+fn on_its_own<T: Send + 'static>(
+    guest: impl Future<Output = T> + Send + 'static,
+) -> Result<impl Future<Output = Result<T, Fault>>, Fault> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Fault::internal(format!("cannot start the runtime: {error}")))?;
+    std::thread::Builder::new()
+        .name("wharf-guest".to_owned())
+        .spawn(move || drop(done.send(runtime.block_on(guest))))
+        .map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))?;
+    let result = async {
+        let result = result.await;
+        result.map_err(|_| Fault::internal("the thread of the guest panicked"))
+    };
+    Ok(result)
 }
 
 fn wasi_context(grants: &Grants, printers: &[Printer; 2]) -> WasiCtxBuilder {
@@ -240,12 +285,19 @@ fn wasi_context(grants: &Grants, printers: &[Printer; 2]) -> WasiCtxBuilder {
     wasi
 }
 
-fn store(component: &Component, state: State, limits: &Limits) -> Result<Store<State>, Fault> {
+fn store(
+    component: &Component,
+    state: State,
+    limits: &Limits,
+    stopping: Stopping,
+) -> Result<Store<State>, Fault> {
     let mut store = Store::new(component.code.engine(), state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(CALL_BYTES);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    if stopping == Stopping::Yielding {
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+    }
     if let Some(fuel) = limits.fuel {
         store
             .set_fuel(fuel)
@@ -254,51 +306,57 @@ fn store(component: &Component, state: State, limits: &Limits) -> Result<Store<S
     Ok(store)
 }
 
-enum Ended {
-    Returned(wasmtime::Result<Outcome>),
+enum Ended<T> {
+    Returned(T),
     Stopped(Outcome),
 }
 
-/// Runs the guest until it returns, its time is up, or somebody stops it. A
-/// guest that is stopped is dropped where it stands, and its store with it.
-async fn until_stopped(
-    guest: impl Future<Output = wasmtime::Result<Outcome>>,
-    limits: &Limits,
-    mut cancel: watch::Receiver<Option<Cancellation>>,
-    cancelled: &Cancelled,
-) -> Ended {
-    let cancellation = async {
-        let by = match cancel.wait_for(Option::is_some).await {
-            Ok(by) => *by,
-            Err(_) => None,
+/// What stops a guest.
+struct Stop<'a> {
+    time: Millis,
+    cancel: watch::Receiver<Option<Cancellation>>,
+    cancelled: &'a Cancelled,
+}
+
+impl Stop<'_> {
+    /// Runs the guest until it returns, its time is up, or somebody stops it. A
+    /// guest that is stopped is dropped or left behind where it stands, and its
+    /// store with it.
+    async fn or<T>(mut self, guest: impl Future<Output = T>) -> Ended<T> {
+        let cancelled = self.cancelled;
+        let cancellation = async {
+            let by = match self.cancel.wait_for(Option::is_some).await {
+                Ok(by) => *by,
+                Err(_) => None,
+            };
+            // Whoever could cancel is gone.
+            let Some(by) = by else {
+                return std::future::pending().await;
+            };
+            cancelled.requested.store(true, Ordering::Relaxed);
+            if cancelled.asked.load(Ordering::Relaxed) {
+                tokio::time::sleep(GRACE).await;
+            }
+            Outcome::Cancelled { by }
         };
-        // Whoever could cancel is gone.
-        let Some(by) = by else {
-            return std::future::pending().await;
+        let time_up = async {
+            tokio::time::sleep(self.time.duration()).await;
+            Outcome::LimitExceeded {
+                limit: LimitKind::Time,
+                allowed: self.time.to_string(),
+            }
         };
-        cancelled.requested.store(true, Ordering::Relaxed);
-        if cancelled.asked.load(Ordering::Relaxed) {
-            tokio::time::sleep(GRACE).await;
+        let result = tokio::select! {
+            biased;
+            outcome = cancellation => return Ended::Stopped(outcome),
+            outcome = time_up => return Ended::Stopped(outcome),
+            result = guest => result,
+        };
+        // A step that returns because it was cancelled has not done its work.
+        match *self.cancel.borrow() {
+            Some(by) => Ended::Stopped(Outcome::Cancelled { by }),
+            None => Ended::Returned(result),
         }
-        Outcome::Cancelled { by }
-    };
-    let time_up = async {
-        tokio::time::sleep(limits.time.duration()).await;
-        Outcome::LimitExceeded {
-            limit: LimitKind::Time,
-            allowed: limits.time.to_string(),
-        }
-    };
-    let result = tokio::select! {
-        biased;
-        outcome = cancellation => return Ended::Stopped(outcome),
-        outcome = time_up => return Ended::Stopped(outcome),
-        result = guest => result,
-    };
-    // A step that returns because it was cancelled has not done its work.
-    match *cancel.borrow() {
-        Some(by) => Ended::Stopped(Outcome::Cancelled { by }),
-        None => Ended::Returned(result),
     }
 }
 
@@ -308,12 +366,8 @@ enum Target {
 }
 
 impl Target {
-    async fn run(
-        self,
-        component: &Component,
-        store: &mut Store<State>,
-    ) -> wasmtime::Result<Outcome> {
-        let pre = match &component.code {
+    async fn run(self, code: &Loaded, store: &mut Store<State>) -> wasmtime::Result<Outcome> {
+        let pre = match code {
             Loaded::Component(pre) => pre,
             Loaded::Module(pre) => return run_module(pre, store).await,
         };

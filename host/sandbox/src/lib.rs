@@ -14,6 +14,7 @@ pub mod artifact;
 mod component;
 mod convert;
 mod engine;
+mod gate;
 mod host;
 mod invoke;
 mod limiter;
@@ -28,7 +29,7 @@ use wharf_model::{Digest, ErrorKind, Fault};
 pub use component::cache::CompileCache;
 pub use component::compile::{Compiler, child_main};
 pub use component::{Description, Import, Kind};
-pub use engine::WASMTIME_VERSION;
+pub use engine::{Stopping, WASMTIME_VERSION};
 pub use host::files::ProgramInput;
 pub use host::telemetry::Progress;
 pub use invoke::{Call, Called, Entry, Parameter, Seed};
@@ -36,12 +37,14 @@ pub use invoke::{Call, Called, Entry, Parameter, Seed};
 use component::cache::EntryKey;
 use component::code::CompiledCode;
 use component::compile::{Compiled, Job, missing_imports};
+use engine::Settings;
 use host::State;
 
 /// Runs components.
 pub struct Sandbox {
     compiler: Compiler,
     cache: Option<CompileCache>,
+    stopping: Stopping,
     /// One engine for code without fuel, one for code with it; made when first
     /// needed.
     engines: [OnceCell<EngineParts>; 2],
@@ -54,8 +57,8 @@ struct EngineParts {
     components: OnceCell<wasm::Linker<State>>,
     /// For core modules; made when first needed.
     modules: OnceCell<wasmtime::Linker<State>>,
-    /// Stops when the sandbox goes.
-    _ticker: engine::Ticker,
+    /// Makes guests give way where they do that; stops when the sandbox goes.
+    _ticker: Option<engine::Ticker>,
 }
 
 /// A component that is known, and maybe compiled.
@@ -83,6 +86,7 @@ pub struct Component {
 }
 
 /// Code that is linked, and becomes an instance for each run.
+#[derive(Clone)]
 pub(crate) enum Loaded {
     Component(wasm::InstancePre<State>),
     Module(wasmtime::InstancePre<State>),
@@ -108,10 +112,11 @@ impl Sandbox {
     /// A sandbox that compiles with `compiler` and keeps compiled code in
     /// `cache`.
     #[must_use]
-    pub fn new(compiler: Compiler, cache: Option<CompileCache>) -> Self {
+    pub fn new(compiler: Compiler, cache: Option<CompileCache>, stopping: Stopping) -> Self {
         Self {
             compiler,
             cache,
+            stopping,
             engines: [const { OnceCell::const_new() }; 2],
         }
     }
@@ -194,9 +199,7 @@ impl Sandbox {
             Code::Compiled(code) => (code, true),
             Code::Wasm(wasm) => {
                 compiling();
-                let job = Job::Compile {
-                    fuel: limits.fuel.is_some(),
-                };
+                let job = Job::Compile(self.settings(limits));
                 let compiled = self.compiler.run(&wasm, job, limits).await?;
                 self.keep(&key, &compiled);
                 (CompiledCode::Memory(compiled.code), false)
@@ -213,10 +216,17 @@ impl Sandbox {
     }
 
     async fn parts(&self, limits: &Limits) -> Result<&EngineParts, Fault> {
-        let fuel = limits.fuel.is_some();
-        self.engines[usize::from(fuel)]
-            .get_or_try_init(|| async { parts(fuel) })
+        let settings = self.settings(limits);
+        self.engines[usize::from(settings.fuel)]
+            .get_or_try_init(|| async { parts(settings) })
             .await
+    }
+
+    fn settings(&self, limits: &Limits) -> Settings {
+        Settings {
+            fuel: limits.fuel.is_some(),
+            stopping: self.stopping,
+        }
     }
 
     /// A cache that cannot be written makes the next run slower, not this one
@@ -233,13 +243,14 @@ impl Sandbox {
     /// # Errors
     /// Where the host failed. However the guest ends is an outcome.
     pub async fn call(&self, component: &Component, call: Call) -> Result<Called, Fault> {
-        invoke::call(component, call).await
+        invoke::call(component, call, self.stopping).await
     }
 }
 
-fn parts(fuel: bool) -> Result<EngineParts, Fault> {
-    let engine = engine::engine(fuel)?;
-    let _ticker = engine::Ticker::start(&engine)?;
+fn parts(settings: Settings) -> Result<EngineParts, Fault> {
+    let engine = engine::engine(settings)?;
+    let yields = settings.stopping == Stopping::Yielding;
+    let _ticker = yields.then(|| engine::Ticker::start(&engine)).transpose()?;
     Ok(EngineParts {
         engine,
         components: OnceCell::new(),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 use wharf_model::limits::LimitKind;
+use wharf_model::{ErrorKind, Fault};
 
 /// Bytes that one element of a table takes in the host; an upper bound.
 const TABLE_ELEMENT_BYTES: u64 = 16;
@@ -18,6 +19,9 @@ const MAX_INSTANCES: usize = 1000;
 const MAX_MEMORIES: usize = 100;
 /// Most tables.
 const MAX_TABLES: usize = 1000;
+/// What wasmtime says of a memory that may never be as large as a guest wants it;
+/// a test holds the text in place.
+const BEYOND_TYPE: &str = "memory growth exceeds memory type's limits";
 
 /// A limit that a guest exceeded. Travels through wasmtime as the cause of a
 /// trap.
@@ -42,9 +46,8 @@ impl Exceeded {
 pub(crate) struct MemoryLimiter {
     limit: u64,
     used: u64,
-    peak: u64,
-    /// What the growth under way adds; taken back if it fails.
-    growing: u64,
+    /// Shared with whoever reports it, who may have left the guest behind.
+    peak: Arc<AtomicU64>,
 }
 
 impl MemoryLimiter {
@@ -52,14 +55,13 @@ impl MemoryLimiter {
         Self {
             limit,
             used: 0,
-            peak: 0,
-            growing: 0,
+            peak: Arc::default(),
         }
     }
 
-    /// The most bytes at a time so far.
-    pub(crate) fn peak(&self) -> u64 {
-        self.peak
+    /// The most bytes at a time, which goes on to be counted.
+    pub(crate) fn peak(&self) -> Arc<AtomicU64> {
+        self.peak.clone()
     }
 
     fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
@@ -69,13 +71,8 @@ impl MemoryLimiter {
             return Err(Exceeded::new(LimitKind::Memory, allowed).into());
         }
         self.used = wanted;
-        self.growing = bytes;
-        self.peak = self.peak.max(wanted);
+        self.peak.fetch_max(wanted, Ordering::Relaxed);
         Ok(true)
-    }
-
-    fn grow_failed(&mut self) {
-        self.used -= std::mem::take(&mut self.growing);
     }
 }
 
@@ -92,9 +89,20 @@ impl ResourceLimiter for MemoryLimiter {
         self.grow((desired - current) as u64)
     }
 
-    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.grow_failed();
-        Ok(())
+    /// A guest that asks for more than its kind of memory can have is told so,
+    /// everywhere. Growth that fails otherwise is the machine's doing: a guest
+    /// that were told so could go on, and do other things than elsewhere.
+    ///
+    /// Nothing is taken back in either case. wasmtime calls this for growth that
+    /// it never asked about, too.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if error.to_string() == BEYOND_TYPE {
+            return Ok(());
+        }
+        let message = format!("this machine has no memory left for the step: {error:#}");
+        Err(Fault::new(ErrorKind::Io, message)
+            .hint("free some memory, or run fewer steps at a time")
+            .into())
     }
 
     fn table_growing(
@@ -107,11 +115,6 @@ impl ResourceLimiter for MemoryLimiter {
             return Ok(false);
         }
         self.grow(((desired - current) as u64).saturating_mul(TABLE_ELEMENT_BYTES))
-    }
-
-    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.grow_failed();
-        Ok(())
     }
 
     fn instances(&self) -> usize {
@@ -184,22 +187,44 @@ mod tests {
             error.downcast_ref::<Exceeded>().unwrap().limit,
             LimitKind::Memory
         );
-        assert_eq!(limiter.peak(), 2 * PAGE as u64 + 16_000);
+        let peak = limiter.peak().load(Ordering::Relaxed);
+        assert_eq!(peak, 2 * PAGE as u64 + 16_000);
     }
 
     #[test]
-    fn growth_that_fails_is_not_counted() {
+    fn growth_past_the_maximum_is_refused_and_not_counted() {
+        let mut limiter = MemoryLimiter::new(4 * PAGE as u64);
+        let grown = limiter.memory_growing(PAGE, 3 * PAGE, Some(2 * PAGE));
+        assert!(!grown.unwrap());
+        assert_eq!(limiter.used, 0);
+    }
+
+    #[test]
+    fn a_machine_without_memory_is_a_fault() {
         let mut limiter = MemoryLimiter::new(PAGE as u64);
-        assert!(limiter.memory_growing(0, PAGE, None).unwrap());
-        limiter
-            .memory_grow_failed(wasmtime::Error::msg("no memory"))
-            .unwrap();
-        assert!(limiter.memory_growing(0, PAGE, None).unwrap());
-        assert!(
-            !limiter
-                .memory_growing(PAGE, 3 * PAGE, Some(2 * PAGE))
-                .unwrap()
-        );
+        let error = limiter.memory_grow_failed(wasmtime::Error::msg("mmap failed"));
+        let error = error.unwrap_err();
+        assert_eq!(error.downcast_ref::<Fault>().unwrap().kind(), ErrorKind::Io);
+    }
+
+    /// What cannot be is refused without a call before; it must not give back
+    /// what other growth took.
+    #[test]
+    fn growth_that_cannot_be_gives_nothing_back() {
+        let engine = wasmtime::Engine::default();
+        let text = r#"(module (memory (export "m") 1)
+            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#;
+        let module = wasmtime::Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let mut store = wasmtime::Store::new(&engine, MemoryLimiter::new(3 * PAGE as u64));
+        store.limiter(|limiter| limiter);
+        let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+        let grow = instance.get_typed_func::<i32, i32>(&mut store, "grow");
+        let grow = grow.unwrap();
+        assert_eq!(grow.call(&mut store, 1).unwrap(), 1);
+        assert_eq!(grow.call(&mut store, 65_536).unwrap(), -1);
+        assert_eq!(store.data().used, 2 * PAGE as u64);
+        assert_eq!(grow.call(&mut store, 1).unwrap(), 2);
+        assert!(grow.call(&mut store, 1).is_err());
     }
 
     #[test]

@@ -14,7 +14,9 @@ use wharf_model::event::{Event, Stream};
 use wharf_model::limits::{Bytes, LimitKind, Limits, Millis};
 use wharf_model::outcome::Cancellation;
 use wharf_model::{Digest, ErrorKind, Grants, Outcome};
-use wharf_sandbox::{Call, Called, Compiler, Component, Entry, PrepareError, Sandbox, Seed};
+use wharf_sandbox::{
+    Call, Called, Compiler, Component, Entry, PrepareError, Sandbox, Seed, Stopping,
+};
 
 /// A sandbox with a module, and a folder for each of its runs.
 struct Program {
@@ -31,7 +33,7 @@ impl Program {
     }
 
     async fn limited(text: &str, limits: Limits) -> Self {
-        let sandbox = Sandbox::new(Compiler::InProcess, None);
+        let sandbox = Sandbox::new(Compiler::InProcess, None, Stopping::Yielding);
         let component = prepare(&sandbox, text, &limits).await.unwrap();
         Self {
             sandbox,
@@ -506,7 +508,7 @@ async fn output_and_environment_are_those_of_components() {
 
 #[tokio::test]
 async fn what_is_no_program_is_refused_by_type() {
-    let sandbox = Sandbox::new(Compiler::InProcess, None);
+    let sandbox = Sandbox::new(Compiler::InProcess, None, Stopping::Yielding);
     let cases = [
         ("(module)", ErrorKind::NotAStep),
         (

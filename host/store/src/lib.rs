@@ -30,6 +30,10 @@ use wharf_model::{ErrorKind, Fault, Record};
 /// a log at most what the run's limit allows.
 const MAX_OBJECT_BYTES: u64 = 256 << 20;
 
+/// Where records and logs are.
+const RUNS: &str = "runs";
+const LOGS: &str = "logs";
+
 /// A place where runs are kept.
 #[derive(Clone)]
 pub struct Store {
@@ -80,7 +84,10 @@ impl Store {
         if let Some(folder) = &self.folder
             && self.made.load(Ordering::Relaxed)
         {
-            // Fails where something is in it, as it should.
+            // Each fails where something is in it, as it should.
+            for part in [RUNS, LOGS] {
+                let _ = std::fs::remove_dir(folder.join(part));
+            }
             let _ = std::fs::remove_dir(folder);
         }
     }
@@ -106,19 +113,29 @@ impl Store {
     }
 
     /// Keeps the record of a run, and its events where it had some. The record
-    /// is written last: a run that has one is complete.
+    /// is written last: a run that has one is complete. A log whose record cannot
+    /// be written is removed, unless the store has the record of another run
+    /// under the same id.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] where the store has another record of that id;
     /// otherwise where writing fails.
     pub async fn put_run(&self, record: &Record, events: &[Event]) -> Result<(), Fault> {
+        let log = log_path(&record.id);
         if !events.is_empty() {
-            self.create(&log_path(&record.id), json_lines(events)?)
-                .await?;
+            self.create(&log, json_lines(events)?).await?;
         }
         let mut json = serde_json::to_vec_pretty(record).map_err(Fault::internal)?;
         json.push(b'\n');
-        self.create(&record_path(&record.id), json.into()).await
+        let created = self.create(&record_path(&record.id), json.into()).await;
+        if let Err(fault) = &created
+            && fault.kind() != ErrorKind::Conflict
+            && !events.is_empty()
+        {
+            // Where that fails too, the store is as it is.
+            let _ = self.objects()?.delete(&log).await;
+        }
+        created
     }
 
     /// The record of a run.
@@ -177,7 +194,7 @@ impl Store {
     /// # Errors
     /// Where listing fails.
     pub async fn runs(&self) -> Result<Vec<RunId>, Fault> {
-        let prefix = ObjectPath::from("runs");
+        let prefix = ObjectPath::from(RUNS);
         let listed = self
             .objects()?
             .list(Some(&prefix))
@@ -327,11 +344,11 @@ fn json_lines(events: &[Event]) -> Result<Bytes, Fault> {
 }
 
 fn record_path(id: &RunId) -> ObjectPath {
-    ObjectPath::from(format!("runs/{id}.json"))
+    ObjectPath::from(format!("{RUNS}/{id}.json"))
 }
 
 fn log_path(id: &RunId) -> ObjectPath {
-    ObjectPath::from(format!("logs/{id}.jsonl"))
+    ObjectPath::from(format!("{LOGS}/{id}.jsonl"))
 }
 
 impl fmt::Debug for Store {

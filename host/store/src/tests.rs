@@ -20,7 +20,7 @@ fn record(id: &str) -> Record {
         step: Step {
             reference: "train.wasm".into(),
             name: "run".into(),
-            digest: Digest::of(b"step"),
+            digest: Some(Digest::of(b"step")),
             size: 4,
             signature: Some("run: func()".into()),
         },

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use wharf_model::signature::Arity;
-use wharf_sandbox::Parameter;
 use wharf_sandbox::artifact::{Sink, Source};
+use wharf_sandbox::{Parameter, Stopping};
 
 use crate::Setup;
 use crate::in_process::{InProcess, MemorySink, MemorySource, NoSink, Step};
@@ -24,8 +24,8 @@ const SPEED: f64 = 5.0;
 
 /// Measures with an output that is kept, and with one that is dropped.
 pub(crate) fn measure(setup: &Setup) -> Result<Vec<Measurement>> {
-    let sandbox = InProcess::new()?;
-    let step = sandbox.prepare(&setup.guest("copy"))?;
+    let sandbox = InProcess::new(Stopping::Yielding)?;
+    let step = sandbox.prepare(&setup.guest("copy"), None)?;
     let bytes: Vec<u8> = (0..BYTES).map(|at| (at ^ (at >> 8)) as u8).collect();
     let mut room = vec![1; BYTES];
     let source = Arc::new(MemorySource(bytes));

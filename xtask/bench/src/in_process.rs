@@ -16,7 +16,7 @@ use wharf_model::limits::Limits;
 use wharf_model::signature::{Function, ParameterType};
 use wharf_model::{Digest, Fault, Grants, Outcome};
 use wharf_sandbox::artifact::{Sink, Source};
-use wharf_sandbox::{Call, Compiler, Component, Entry, Parameter, Sandbox, Seed};
+use wharf_sandbox::{Call, Compiler, Component, Entry, Parameter, Sandbox, Seed, Stopping};
 
 /// A sandbox that compiles in this process and keeps nothing.
 pub(crate) struct InProcess {
@@ -33,24 +33,24 @@ pub(crate) struct Step {
 
 impl InProcess {
     /// On one thread, like the command.
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(stopping: Stopping) -> Result<Self> {
         Ok(Self {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?,
-            sandbox: Sandbox::new(Compiler::InProcess, None),
+            sandbox: Sandbox::new(Compiler::InProcess, None, stopping),
             limits: Limits::default(),
         })
     }
 
-    /// Compiles the step of a guest with only one.
-    pub(crate) fn prepare(&self, wasm: &Path) -> Result<Step> {
+    /// Compiles a function of a guest, else the one that is meant without a name.
+    pub(crate) fn prepare(&self, wasm: &Path, function: Option<&str>) -> Result<Step> {
         let wasm = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
         let digest = Digest::of(&wasm);
         self.runtime.block_on(async {
             let opened = self.sandbox.open(wasm, digest, &self.limits).await?;
             let signature = &opened.description().signature;
-            let function = signature.resolve(None)?.context("not a step")?.clone();
+            let function = signature.resolve(function)?.context("not a step")?.clone();
             let component = self.sandbox.prepare(opened, &self.limits, || {}).await?;
             Ok(Step {
                 component,

@@ -12,8 +12,8 @@ use anyhow::{Result, anyhow};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 use wharf_model::signature::Arity;
-use wharf_sandbox::Parameter;
 use wharf_sandbox::artifact::Source;
+use wharf_sandbox::{Parameter, Stopping};
 
 use crate::Setup;
 use crate::in_process::{InProcess, MemorySource, NoSink};
@@ -26,9 +26,9 @@ const WARM_UP: usize = 200;
 
 /// Measures the calls in turn.
 pub(crate) fn measure(setup: &Setup) -> Result<Vec<Measurement>> {
-    let sandbox = InProcess::new()?;
-    let noop = sandbox.prepare(&setup.guest("noop"))?;
-    let compute = sandbox.prepare(&setup.guest("compute"))?;
+    let sandbox = InProcess::new(Stopping::Yielding)?;
+    let noop = sandbox.prepare(&setup.guest("noop"), None)?;
+    let compute = sandbox.prepare(&setup.guest("compute"), None)?;
     let source: Arc<dyn Source> = Arc::new(MemorySource(vec![7; 1024]));
     let call_noop = || {
         let source = source.clone();

@@ -53,8 +53,7 @@ pub(crate) fn doctor(args: &args::Doctor) -> Result<(), Fault> {
         }
         false => checks.iter().map(check_text).collect(),
     };
-    out(&text);
-    Ok(())
+    out(&text)
 }
 
 fn check_text(check: &Check) -> String {

@@ -1,5 +1,7 @@
 //! `wharf inspect`.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use wharf_model::limits::LimitKind;
 use wharf_model::signature::{Arity, Function, ParameterType};
@@ -9,13 +11,13 @@ use wharf_runner::ComponentFile;
 use wharf_sandbox::{Description, Kind, PrepareError};
 
 use crate::args;
-use crate::report::{bytes, out};
+use crate::report::{bytes, inert, out};
 use crate::surroundings;
 
 pub(crate) fn inspect(args: &args::Inspect) -> Result<(), Fault> {
     let limits = args.limits.limits();
-    let file = ComponentFile::open(&args.step.path)?;
-    let (digest, size) = (file.digest(), file.size());
+    let file = Arc::new(ComponentFile::open(&args.step.path)?);
+    let size = file.size();
     if size > limits.component.0 {
         let message = format!(
             "the component has {size} bytes, more than the limit of {}",
@@ -26,8 +28,11 @@ pub(crate) fn inspect(args: &args::Inspect) -> Result<(), Fault> {
         );
     }
     let sandbox = surroundings::sandbox(surroundings::compile_cache(args.cache.as_deref()))?;
-    let opened =
-        surroundings::runtime()?.block_on(sandbox.open_with(digest, size, &limits, || file.read()));
+    let (digest, opened) = surroundings::runtime()?.block_on(async {
+        let digest = file.digest().await?;
+        let opening = sandbox.open_with(digest, size, &limits, || file.read(digest));
+        Ok::<_, Fault>((digest, opening.await))
+    })?;
     let opened = opened.map_err(|error| match error {
         PrepareError::Fault(fault) => fault,
         PrepareError::LimitExceeded { limit, allowed } => {
@@ -45,7 +50,7 @@ pub(crate) fn inspect(args: &args::Inspect) -> Result<(), Fault> {
         None => None,
     };
     match args.json {
-        true => out(&as_json(description, digest, size)),
+        true => out(&inert(as_json(description, digest, size))),
         false => out(&as_text(
             &args.step.path.display().to_string(),
             description,
@@ -54,7 +59,6 @@ pub(crate) fn inspect(args: &args::Inspect) -> Result<(), Fault> {
             size,
         )),
     }
-    Ok(())
 }
 
 fn as_json(description: &Description, digest: Digest, size: u64) -> String {

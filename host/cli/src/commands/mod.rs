@@ -26,6 +26,5 @@ pub(crate) fn run(cli: Cli) -> Ending {
 fn completions(args: &Completions) -> Ending {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "wharf", &mut script);
-    crate::report::out(&String::from_utf8_lossy(&script));
-    Ending::Done
+    crate::report::out(&String::from_utf8_lossy(&script)).into()
 }

@@ -33,7 +33,8 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
         clock: Arc::new(SystemClock::start()),
     };
     let request = request(args)?;
-    surroundings::runtime()?.block_on(async {
+    let runtime = surroundings::runtime()?;
+    let ending = runtime.block_on(async {
         let (events, received) = unbounded_channel();
         let surroundings = Surroundings {
             id: surroundings::new_run_id()?,
@@ -44,11 +45,16 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
         };
         let reporter = Reporter::start(style, &request, &surroundings, received);
         let result = runner.run(request, surroundings).await;
-        reporter
+        let shown = reporter
             .finish(result.as_ref().ok(), runner.store.as_ref())
             .await;
-        Ok(Ending::Ran(Box::new(result?.outcome)))
-    })
+        let outcome = result?.outcome;
+        shown?;
+        Ok(Ending::Ran(Box::new(outcome)))
+    });
+    // What still reads for a run that has ended is not waited for.
+    runtime.shutdown_background();
+    ending
 }
 
 fn store(args: &args::Run) -> Option<Store> {

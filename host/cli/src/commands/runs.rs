@@ -3,7 +3,7 @@
 use wharf_model::{Fault, Record};
 
 use crate::args;
-use crate::report::{duration, out};
+use crate::report::{duration, inert, out};
 use crate::surroundings;
 
 pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
@@ -23,10 +23,10 @@ pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
     match args.json {
         true => {
             for record in &records {
-                out(&(serde_json::to_string(record).map_err(Fault::internal)? + "\n"));
+                out(&(inert(serde_json::to_string(record).map_err(Fault::internal)?) + "\n"))?;
             }
         }
-        false => out(&table(&records)),
+        false => out(&table(&records))?,
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `wharf show`.
 
 use wharf_model::event::Event;
-use wharf_model::record::Artifact;
-use wharf_model::{Fault, Outcome, Record};
+use wharf_model::record::{Artifact, Step};
+use wharf_model::{Digest, Fault, Outcome, Record};
 
 use crate::args;
-use crate::report::{bytes, duration, events, out};
+use crate::report::{bytes, duration, events, inert, out};
 use crate::surroundings;
 
 pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
@@ -21,10 +21,9 @@ pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
         Ok::<_, Fault>((record, events))
     })?;
     match args.json {
-        true => out(&as_json(&record, &events)?),
+        true => out(&inert(as_json(&record, &events)?)),
         false => out(&as_text(&record, &events)),
     }
-    Ok(())
 }
 
 fn as_json(record: &Record, events: &[Event]) -> Result<String, Fault> {
@@ -52,20 +51,17 @@ fn as_text(record: &Record, logged: &[Event]) -> String {
     if let Outcome::Succeeded { results } = &record.outcome
         && !results.is_null()
     {
-        line("results", &format!("{results:#}"));
+        line("results", &inert(format!("{results:#}")));
     }
     line("step", &record.step.reference);
-    line(
-        "digest",
-        &format!("{} ({})", record.step.digest, bytes(record.step.size)),
-    );
+    line("digest", &digest_line(&record.step));
     if let Some(signature) = &record.step.signature {
         line("signature", signature);
     }
     record
         .parameters
         .iter()
-        .for_each(|(name, value)| line("parameter", &format!("{name} = {value}")));
+        .for_each(|(name, value)| line("parameter", &inert(format!("{name} = {value}"))));
     if !record.arguments.is_empty() {
         line("arguments", &record.arguments.join(" "));
     }
@@ -125,10 +121,16 @@ fn as_text(record: &Record, logged: &[Event]) -> String {
     text
 }
 
+fn shown(digest: Option<Digest>) -> String {
+    digest.map_or_else(|| "not hashed".to_owned(), |digest| digest.to_string())
+}
+
+fn digest_line(step: &Step) -> String {
+    format!("{} ({})", shown(step.digest), bytes(step.size))
+}
+
 fn artifact_line(artifact: &Artifact) -> String {
-    let digest = artifact
-        .digest
-        .map_or_else(|| "not hashed".to_owned(), |digest| digest.to_string());
+    let digest = shown(artifact.digest);
     let files = artifact
         .files
         .map(|files| format!(" in {files} files"))

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use wharf_model::plan::Problem;
 use wharf_model::{ErrorKind, Fault};
 
-use super::{err, out};
+use super::{err, inert, out};
 use crate::ending::Ending;
 
 /// Tells an ending that no report of a run has told.
@@ -17,7 +17,10 @@ pub(crate) fn report(ending: &Ending, json: bool) {
         Ending::Failed(fault) => vec![problem(fault)],
     };
     match json {
-        true => out(&format!("{}\n", as_json(&problems))),
+        true => {
+            // Whoever cannot be told has the exit code.
+            let _ = out(&inert(format!("{}\n", as_json(&problems))));
+        }
         false => problems.iter().for_each(tell),
     }
 }

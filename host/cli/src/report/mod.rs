@@ -4,20 +4,50 @@ pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod run;
 
-use std::io::Write;
+use std::io::{self, Write};
 
-/// Writes to standard output. Whoever reads it may have gone: that ends
-/// nothing.
-pub(crate) fn out(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout
+use wharf_model::name::{is_bidi_control, is_line_separator};
+use wharf_model::{ErrorKind, Fault};
+
+/// Writes to standard output. Whoever reads it may have gone, which is no
+/// failure.
+///
+/// # Errors
+/// Where it cannot be written otherwise, such as on a full disk: what was asked
+/// for is not there.
+pub(crate) fn out(text: &str) -> Result<(), Fault> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Fault::new(
+            ErrorKind::of_io(&error),
+            format!("cannot write to standard output: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// JSON in which every character is escaped that would do something to a
+/// terminal; it means the same. JSON itself demands that of few.
+pub(crate) fn inert(json: String) -> String {
+    let acts =
+        |c: char| c != '\n' && (c.is_control() || is_bidi_control(c) || is_line_separator(c));
+    if !json.contains(acts) {
+        return json;
+    }
+    let escape = |c: char| match acts(c) {
+        // None of them needs more than 16 bits.
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    };
+    json.chars().map(escape).collect()
 }
 
 /// Writes a line to standard error.
 pub(crate) fn err(line: &str) {
-    let mut stderr = std::io::stderr().lock();
+    let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(format!("{line}\n").as_bytes());
 }
 
@@ -33,5 +63,22 @@ pub(crate) fn duration(micros: u64) -> String {
         1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
         1_000_000..60_000_000 => format!("{:.1} s", micros as f64 / 1e6),
         _ => format!("{} min {} s", micros / 60_000_000, micros / 1_000_000 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inert_json_means_the_same() {
+        let value = serde_json::json!({"a": "\u{9b}31m\u{7f}\u{202e}\u{2028}\n\u{1b}ß", "b": [1]});
+        let text = inert(format!("{value:#}"));
+        assert!(text.is_ascii() || text.contains('ß'), "{text}");
+        assert!(!text.contains(['\u{9b}', '\u{7f}', '\u{202e}', '\u{2028}']));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 }

@@ -11,12 +11,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use wharf_model::event::{Event, Stream};
 use wharf_model::record::Artifact;
-use wharf_model::{Outcome, Record, Request};
+use wharf_model::{Fault, Outcome, Record, Request};
 use wharf_runner::{IoCounters, Surroundings};
 use wharf_sandbox::Progress;
 use wharf_store::Store;
 
-use super::{bytes, duration, err, events, out};
+use super::{bytes, duration, err, events, inert, out};
 
 /// How often the bar is drawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -48,7 +48,7 @@ impl Style {
 /// Shows a run while it goes on.
 pub(crate) struct Reporter {
     style: Style,
-    shown: JoinHandle<()>,
+    shown: JoinHandle<Result<(), Fault>>,
 }
 
 impl Reporter {
@@ -74,16 +74,22 @@ impl Reporter {
     }
 
     /// Shows how the run ended.
-    pub(crate) async fn finish(self, record: Option<&Record>, store: Option<&Store>) {
-        // The events end when the run does; a view that panicked has shown what
-        // it could.
-        let _ = self.shown.await;
-        let Some(record) = record else { return };
+    ///
+    /// # Errors
+    /// Where standard output cannot be written.
+    pub(crate) async fn finish(
+        self,
+        record: Option<&Record>,
+        store: Option<&Store>,
+    ) -> Result<(), Fault> {
+        // The events end when the run does.
+        let shown = self.shown.await.map_err(Fault::internal)?;
+        let Some(record) = record else { return shown };
         match self.style {
-            Style::Json => match serde_json::to_string(record) {
-                Ok(json) => out(&format!("{json}\n")),
-                Err(error) => err(&format!("error: the record is not JSON: {error}")),
-            },
+            Style::Json => {
+                let json = serde_json::to_string(record).map_err(Fault::internal)?;
+                out(&(inert(json) + "\n"))?;
+            }
             Style::Quiet => {
                 if !record.outcome.is_success() {
                     failure(record);
@@ -95,8 +101,9 @@ impl Reporter {
             (&record.outcome, self.style == Style::Json)
             && !results.is_null()
         {
-            out(&format!("{results:#}\n"));
+            out(&inert(format!("{results:#}\n")))?;
         }
+        shown
     }
 }
 
@@ -138,7 +145,8 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl View {
-    async fn show(mut self, mut events: UnboundedReceiver<Event>) {
+    async fn show(mut self, mut events: UnboundedReceiver<Event>) -> Result<(), Fault> {
+        let mut shown = Ok(());
         let mut frames = tokio::time::interval(FRAME);
         loop {
             tokio::select! {
@@ -147,7 +155,8 @@ impl View {
                         if let Event::Started { program } = event {
                             self.is_program = program;
                         }
-                        self.event(&event);
+                        // What comes after a failure may still be shown.
+                        shown = shown.and(self.event(&event));
                     }
                     None => break,
                 },
@@ -157,14 +166,15 @@ impl View {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        shown
     }
 
-    fn event(&self, event: &Event) {
+    fn event(&self, event: &Event) -> Result<(), Fault> {
         match (self.style, event) {
             (Style::Json, event) => {
-                if let Ok(json) = serde_json::to_string(event) {
-                    err(&json);
-                }
+                err(&inert(
+                    serde_json::to_string(event).map_err(Fault::internal)?,
+                ));
             }
             (Style::Quiet, _) => {}
             (_, Event::Compiling) => self.phase("compiling: later runs need not"),
@@ -176,7 +186,7 @@ impl View {
                     stream: Stream::Stdout,
                     line,
                 },
-            ) if self.is_program => self.stdout(line),
+            ) if self.is_program => return self.stdout(line),
             (_, event) => {
                 // Marked, so that no step can pass its words off as Wharf's.
                 if let Some(line) = events::line(event) {
@@ -184,6 +194,7 @@ impl View {
                 }
             }
         }
+        Ok(())
     }
 
     fn phase(&self, text: &str) {
@@ -207,7 +218,7 @@ impl View {
         }
     }
 
-    fn stdout(&self, line: &str) {
+    fn stdout(&self, line: &str) -> Result<(), Fault> {
         let line = format!("{line}\n");
         match &self.bar {
             Some(bar) => bar.suspend(|| out(&line)),

@@ -19,7 +19,7 @@ use super::Description;
 use super::code::{CompiledCode, Unsealed};
 use super::compile::Compiled;
 
-const MAGIC: &[u8; 8] = b"wharfcc2";
+const MAGIC: &[u8; 8] = b"wharfcc3";
 const KEY_FILE: &str = "key";
 const HEADER: usize = MAGIC.len() + 32 + 4;
 
@@ -79,6 +79,9 @@ impl CompileCache {
     /// A hasher that has seen what an entry is for.
     fn authenticator(&self, key: &EntryKey) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        // What is known of a component is kept beside its code, as this version
+        // of Wharf knows it.
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
         hasher.update(key.component.as_bytes());
         hasher.update(&key.compatibility.to_le_bytes());
         hasher

@@ -22,7 +22,7 @@ use wharf_model::{ErrorKind, Fault};
 use super::describe::describe;
 use super::{Description, Kind};
 use crate::PrepareError;
-use crate::engine;
+use crate::engine::{self, Settings, Stopping};
 
 /// Most bytes of the child's error output that are kept for a message.
 const MAX_STDERR: usize = 4096;
@@ -48,10 +48,7 @@ pub(crate) enum Job {
     /// Describe the component only.
     Describe,
     /// Describe it and compile it.
-    Compile {
-        /// Whether the code counts fuel.
-        fuel: bool,
-    },
+    Compile(Settings),
 }
 
 /// A described component and, where asked for, its compiled code.
@@ -88,7 +85,7 @@ impl Compiler {
                 let mut command = tokio::process::Command::new(program);
                 command.args(arguments).args(child_arguments(job, limits));
                 let deadline = limits.compile_time.duration();
-                let child = talk(&mut command, wasm);
+                let child = talk(&mut command, wasm, limits.compile_memory.0);
                 match tokio::time::timeout(deadline, child).await {
                     Ok(result) => read_output(result?, limits),
                     Err(_) => Err(exceeded(LimitKind::CompileTime, limits)),
@@ -106,12 +103,24 @@ fn exceeded(limit: LimitKind, limits: &Limits) -> PrepareError {
     PrepareError::LimitExceeded { limit, allowed }
 }
 
+/// The names of the jobs, as the child is told them.
+const NAMED: [(&str, Job); 5] = {
+    const fn compile(fuel: bool, stopping: Stopping) -> Job {
+        Job::Compile(Settings { fuel, stopping })
+    }
+    use Stopping::{LeavingBehind, Yielding};
+    [
+        ("describe", Job::Describe),
+        ("compile", compile(false, LeavingBehind)),
+        ("compile-fuel", compile(true, LeavingBehind)),
+        ("compile-yielding", compile(false, Yielding)),
+        ("compile-fuel-yielding", compile(true, Yielding)),
+    ]
+};
+
 fn child_arguments(job: Job, limits: &Limits) -> Vec<String> {
-    let job = match job {
-        Job::Describe => "describe",
-        Job::Compile { fuel: false } => "compile",
-        Job::Compile { fuel: true } => "compile-with-fuel",
-    };
+    let job = NAMED.iter().find(|(_, named)| *named == job);
+    let job = job.map_or("", |(name, _)| name);
     let cpu = cpu_seconds(limits.compile_time.duration());
     vec![
         job.to_owned(),
@@ -134,7 +143,13 @@ struct Output {
     stderr: Vec<u8>,
 }
 
-async fn talk(command: &mut tokio::process::Command, wasm: &[u8]) -> Result<Output, Fault> {
+/// Passes a component to a child and reads what it says, up to `most` bytes: what
+/// it makes was in its memory once.
+async fn talk(
+    command: &mut tokio::process::Command,
+    wasm: &[u8],
+    most: u64,
+) -> Result<Output, Fault> {
     let failed = |what: &str, error: &std::io::Error| {
         Fault::new(
             ErrorKind::of_io(error),
@@ -160,7 +175,7 @@ async fn talk(command: &mut tokio::process::Command, wasm: &[u8]) -> Result<Outp
     };
     let (_, stdout, stderr, status) = tokio::join!(
         send,
-        read_all(stdout, u64::MAX),
+        read_all(stdout, most),
         read_all(stderr, MAX_STDERR as u64),
         child.wait()
     );
@@ -250,16 +265,17 @@ fn work(wasm: &[u8], job: Job) -> Result<Compiled, Fault> {
     }
     let code = match job {
         Job::Describe => Vec::new(),
-        Job::Compile { fuel } => compile(wasm, description.kind, fuel)?,
+        Job::Compile(settings) => compile(wasm, description.kind, settings)?,
     };
     Ok(Compiled { description, code })
 }
 
-fn compile(wasm: &[u8], kind: Kind, fuel: bool) -> Result<Vec<u8>, Fault> {
-    let engine = engine::engine(fuel)?;
+fn compile(wasm: &[u8], kind: Kind, settings: Settings) -> Result<Vec<u8>, Fault> {
+    let engine = engine::engine(settings)?;
+    let wasm = super::nan::canonicalize(wasm, kind)?;
     let code = match kind {
-        Kind::Component => engine.precompile_component(wasm),
-        Kind::CoreModule => engine.precompile_module(wasm),
+        Kind::Component => engine.precompile_component(&wasm),
+        Kind::CoreModule => engine.precompile_module(&wasm),
     };
     code.map_err(|error| super::prescan::damaged(&format!("{error:#}")))
 }
@@ -293,12 +309,8 @@ pub fn child_main(arguments: &[String]) -> Result<(), Fault> {
     let [job, memory, cpu] = arguments else {
         return Err(usage());
     };
-    let job = match &**job {
-        "describe" => Job::Describe,
-        "compile" => Job::Compile { fuel: false },
-        "compile-with-fuel" => Job::Compile { fuel: true },
-        _ => return Err(usage()),
-    };
+    let job = NAMED.iter().find(|(name, _)| name == job);
+    let (_, job) = *job.ok_or_else(usage)?;
     limit_self(
         memory.parse().map_err(|_| usage())?,
         cpu.parse().map_err(|_| usage())?,

@@ -14,6 +14,7 @@ pub(crate) mod code;
 pub(crate) mod compile;
 pub(crate) mod describe;
 mod docs;
+mod nan;
 mod prescan;
 mod program;
 

@@ -154,7 +154,9 @@ impl HostOutput for State {
             return Err(call_bytes().into());
         }
         self.output.spend(bytes.len() as u64)?;
+        let passing = self.gate.pass()?;
         output.sink.write(bytes)?;
+        drop(passing);
         if output.sink.is_full() {
             output.sink.clone().drained().await;
         }
@@ -162,7 +164,9 @@ impl HostOutput for State {
     }
 
     fn drop(&mut self, this: Resource<Output>) -> Result<()> {
-        self.table.delete(this)?.sink.close();
+        let output = self.table.delete(this)?;
+        let _passing = self.gate.pass()?;
+        output.sink.close();
         Ok(())
     }
 }
@@ -224,6 +228,7 @@ impl HostOutputTree for State {
         if tree.files >= MAX_TREE_FILES {
             return Err(Exceeded::new(LimitKind::TreeFiles, MAX_TREE_FILES).into());
         }
+        let _passing = self.gate.pass()?;
         let Some(sink) = tree.tree.create(&path)? else {
             return Ok(Err(Error::AlreadyExists(path.into())));
         };

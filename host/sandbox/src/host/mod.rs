@@ -23,6 +23,7 @@ use wasmtime_wasi::cli::WasiCliView as _;
 use wasmtime_wasi::sockets::WasiSocketsView as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, cli, p2::bindings as wasi, sockets};
 
+use crate::gate::Gate;
 use crate::limiter::{Budget, MemoryLimiter};
 
 /// Bindings for the package `wharf:step`.
@@ -53,6 +54,7 @@ pub(crate) struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) memory: MemoryLimiter,
     pub(crate) output: Budget,
+    pub(crate) gate: Gate,
     pub(crate) clock: clocks::Clock,
     pub(crate) random: random::Random,
     pub(crate) context: Context,

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wharf_model::event::{Event, Level, Stream};
-use wharf_model::name::is_bidi_control;
+use wharf_model::name::{is_bidi_control, is_line_separator};
 
 use super::State;
 use super::bindings::wharf::step::telemetry::{Host, Level as WitLevel};
@@ -68,19 +68,20 @@ impl Host for State {
         message: String,
         fields: Vec<(String, String)>,
     ) -> wasmtime::Result<()> {
+        let size = |message: &str, fields: &[(String, String)]| {
+            let fields = fields.iter().map(|(name, value)| name.len() + value.len());
+            message.len() + fields.sum::<usize>()
+        };
+        let given = size(&message, &fields);
         let kept = fields.iter().take(MAX_FIELDS.0);
         let kept = kept.map(|(name, value)| (clean(name, MAX_NAME), clean(value, MAX_FIELDS.1)));
-        let given = fields
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum::<usize>();
-        // What is escaped is longer than what was given.
-        let cleaned = clean(&message, MAX_MESSAGE);
-        let bytes = message.len().max(cleaned.len()) + given;
+        let (message, fields) = (clean(&message, MAX_MESSAGE), kept.collect::<Vec<_>>());
+        // What is escaped is longer than what was given; what is cut is shorter.
+        let bytes = given.max(size(&message, &fields));
         let event = Event::Log {
             level: level.into(),
-            message: cleaned,
-            fields: kept.collect(),
+            message,
+            fields,
         };
         Ok(self.telemetry.send(event, bytes)?)
     }
@@ -145,10 +146,6 @@ pub(crate) fn clean(text: &str, most: usize) -> String {
         }
     }
     clean
-}
-
-fn is_line_separator(c: char) -> bool {
-    matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// A guest that panics while it holds the lock is gone; the state is whole.

@@ -27,6 +27,7 @@ use wharf_model::name::MAX_TREE_FILES;
 use wharf_model::{ErrorKind, Fault};
 
 use crate::artifact::Source;
+use crate::gate::Gate;
 use crate::limiter::{Budget, Exceeded};
 
 pub(crate) use error::{FilesError, FilesResult, Mistake};
@@ -135,11 +136,12 @@ impl Files {
         inputs: Vec<(String, ProgramInput)>,
         scratch: Option<Dir>,
         bytes: &Budget,
+        gate: &Gate,
         time: Timestamp,
     ) -> Self {
         Self {
             input: Some(Arc::new(InFolder::of(inputs))),
-            output: scratch.map(|folder| Arc::new(Scratch::new(folder, bytes))),
+            output: scratch.map(|folder| Arc::new(Scratch::new(folder, bytes, gate))),
             time,
             ..Self::default()
         }
@@ -356,7 +358,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(folder.path(), cap_std::ambient_authority()).unwrap();
         let bytes = Budget::new(LimitKind::OutputBytes, bytes);
-        let files = Files::of_program(vec![], Some(dir), &bytes, Timestamp::UNIX_EPOCH);
+        let gate = Gate::default();
+        let files = Files::of_program(vec![], Some(dir), &bytes, &gate, Timestamp::UNIX_EPOCH);
         let node = files.preopened().remove(1).0;
         (folder, files, node)
     }
@@ -405,6 +408,26 @@ mod tests {
             assert!(out.open_at("missing/a", CREATE).is_err());
         }
         assert_eq!(files.output.unwrap().files_spent(), 0);
+    }
+
+    #[test]
+    fn nothing_changes_once_the_run_has_ended() {
+        let (folder, files, out) = out(10);
+        let file = out.open_at("a", CREATE).unwrap();
+        let Node::OutFolder { scratch, .. } = &out else {
+            panic!("/out is not a folder")
+        };
+        scratch.close();
+        let is_fault = |result: FilesResult<()>| matches!(result, Err(FilesError::Fault(_)));
+        let written = file.writable().unwrap();
+        assert!(is_fault(written.write_at(b"x", 0)));
+        assert!(is_fault(written.set_size(1)));
+        assert!(is_fault(out.open_at("b", CREATE).map(drop)));
+        assert!(is_fault(out.create_folder_at("b")));
+        assert!(is_fault(out.rename_at("a", &out, "b")));
+        assert!(is_fault(out.remove_file_at("a")));
+        assert_eq!(files.list(&out).unwrap().entries.len(), 1);
+        assert_eq!(std::fs::read(folder.path().join("a")).unwrap(), b"");
     }
 
     #[test]

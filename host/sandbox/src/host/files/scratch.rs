@@ -11,6 +11,7 @@ use wharf_model::name::{MAX_TREE_FILES, TreePath};
 
 use super::error::{FilesError, FilesResult, Mistake, of_disk, of_path};
 use super::{Entry, Kind, Node, Open};
+use crate::gate::Gate;
 use crate::limiter::{Budget, Exceeded};
 
 /// What `/out` is.
@@ -19,6 +20,7 @@ pub(crate) struct Scratch {
     folder: Dir,
     bytes: Budget,
     files: Budget,
+    gate: Gate,
 }
 
 /// An open file of `/out`.
@@ -32,12 +34,18 @@ pub(crate) struct OutFile {
 }
 
 impl Scratch {
-    pub(super) fn new(folder: Dir, bytes: &Budget) -> Self {
+    pub(super) fn new(folder: Dir, bytes: &Budget, gate: &Gate) -> Self {
         Self {
             folder,
+            gate: gate.clone(),
             bytes: bytes.clone(),
             files: Budget::new(LimitKind::TreeFiles, MAX_TREE_FILES as u64),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn close(&self) {
+        self.gate.close();
     }
 
     #[cfg(test)]
@@ -114,6 +122,7 @@ impl Scratch {
         if how.truncate && !how.write {
             return Err(Mistake::Invalid.into());
         }
+        let _passing = self.gate.pass()?;
         let is_new = self.find(&path)?.is_none();
         if is_new {
             self.count_new(&path)?;
@@ -139,6 +148,7 @@ impl Scratch {
         if self.find(path)?.is_some() {
             return Err(Mistake::Exist.into());
         }
+        let _passing = self.gate.pass()?;
         self.count_new(path)?;
         let made = self.folder.create_dir(path);
         made.map_err(|error| self.not_made(true, error))
@@ -149,6 +159,7 @@ impl Scratch {
             _ if path.is_empty() => Err(Mistake::NotPermitted.into()),
             (Kind::File, _) => Err(Mistake::NotDirectory.into()),
             (Kind::Folder, _) => {
+                let _passing = self.gate.pass()?;
                 self.folder.remove_dir(path).map_err(of_path)?;
                 self.files.refund(1);
                 Ok(())
@@ -160,6 +171,7 @@ impl Scratch {
         match self.existing(path)? {
             (Kind::Folder, _) => Err(Mistake::IsDirectory.into()),
             (Kind::File, _) => {
+                let _passing = self.gate.pass()?;
                 self.folder.remove_file(path).map_err(of_path)?;
                 self.files.refund(1);
                 Ok(())
@@ -193,6 +205,7 @@ impl Scratch {
         if kind == Kind::Folder {
             self.check_moved(old, new)?;
         }
+        let _passing = self.gate.pass()?;
         let replaces = old != new && self.find(new)?.is_some();
         self.folder
             .rename(old, &self.folder, new)
@@ -235,6 +248,7 @@ impl OutFile {
         if bytes.is_empty() {
             return Ok(());
         }
+        let _passing = self.scratch.gate.pass()?;
         self.count(offset, bytes.len() as u64)?;
         Ok(self.file.write_all_at(bytes, offset).map_err(of_disk)?)
     }
@@ -247,6 +261,7 @@ impl OutFile {
     }
 
     pub(crate) fn set_size(&self, size: u64) -> FilesResult<()> {
+        let _passing = self.scratch.gate.pass()?;
         let added = size.saturating_sub(self.size()?);
         self.scratch.bytes.spend(added)?;
         Ok(self.file.set_len(size).map_err(of_disk)?)

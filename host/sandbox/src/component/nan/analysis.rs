@@ -1,0 +1,493 @@
+//! Finds where a function's values have to be made canonical.
+//!
+//! One pass over the function, with a symbolic operand stack and [`Locals`], finds
+//! out who makes values, who takes them, and through which places they go. Then a
+//! place is loose if all that it gets is: a fixed point, from the assumption that
+//! all are.
+
+use wasmparser::{
+    FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, ValType,
+    ValidatorResources, WasmModuleResources,
+};
+
+use super::Result;
+use super::locals::{Locals, Place, Places, Value};
+use super::operators::{Forms, Lanes, Through, effect, passes, without_nan};
+
+/// Where values are made canonical: after which byte, and in which form. In order.
+pub(super) type Points = Vec<(usize, Lanes)>;
+
+/// The points of a function, and the number of its locals.
+pub(super) fn points(
+    function: FuncToValidate<ValidatorResources>,
+    body: &FunctionBody<'_>,
+    allocations: FuncValidatorAllocations,
+) -> Result<(Points, u32, FuncValidatorAllocations)> {
+    let mut validator = function.into_validator(allocations);
+    let analysis = Analysis::run(&mut validator, body)?;
+    let points = match analysis {
+        Some(analysis) => analysis.points(),
+        None => all_points(body)?,
+    };
+    let locals = validator.len_locals();
+    Ok((points, locals, validator.into_allocations()))
+}
+
+/// The points of a function that cannot be followed: after everything that makes a
+/// NaN.
+fn all_points(body: &FunctionBody<'_>) -> Result<Points> {
+    let mut points = Vec::new();
+    let mut operators = body.get_operators_reader()?;
+    while !operators.eof() {
+        let effect = effect(&operators.read()?);
+        points.extend(
+            effect
+                .makes
+                .map(|lanes| (operators.original_position(), lanes)),
+        );
+    }
+    Ok(points)
+}
+
+/// An instruction that gives a value that may be loose.
+#[derive(Debug)]
+struct Maker {
+    origin: Origin,
+    /// The instruction that made the value, where this one took it from a local.
+    copy_of: Option<usize>,
+    /// Where the instruction ends.
+    end: usize,
+    /// The straight piece of code that it is in.
+    piece: usize,
+    /// The forms in which arithmetic takes the value.
+    taken_as: Forms,
+    /// Whether anything else takes it.
+    is_seen: bool,
+}
+
+/// What a value is loose by.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    Arithmetic(Lanes),
+    /// Where the place is.
+    Place(usize),
+}
+
+/// What is known of a function.
+struct Analysis {
+    makers: Vec<Maker>,
+    places: Places,
+    stack: Vec<Value>,
+    locals: Locals,
+    /// For each local, its number among those of floating-point numbers.
+    numbers: Vec<Option<usize>>,
+    /// Counts straight pieces of code.
+    piece: usize,
+}
+
+impl Analysis {
+    /// Nothing where the function cannot be followed: it is too large, or jumps in
+    /// ways that are not known here.
+    fn run<T: WasmModuleResources>(
+        validator: &mut FuncValidator<T>,
+        body: &FunctionBody<'_>,
+    ) -> Result<Option<Self>> {
+        let parameters = validator.len_locals();
+        validator.read_locals(&mut body.get_binary_reader())?;
+        let mut analysis = Self::new(validator, parameters);
+        let mut operators = body.get_operators_reader()?;
+        while !operators.eof() {
+            let at = operators.original_position();
+            let operator = operators.read()?;
+            let arity = operator.operator_arity(&validator.visitor(at));
+            if !analysis.step(&operator, arity, operators.original_position()) {
+                return Ok(None);
+            }
+            validator.op(at, &operator)?;
+            // Where code cannot be reached, the stack can be anything.
+            let height = validator.operand_stack_height() as usize;
+            analysis.stack.resize(height, Value::Exact);
+        }
+        Ok(Some(analysis))
+    }
+
+    fn new<T: WasmModuleResources>(validator: &FuncValidator<T>, parameters: u32) -> Self {
+        let mut values = Vec::new();
+        let mut number = |local: u32| {
+            let ty = validator.get_local_type(local);
+            let is_float = matches!(ty, Some(ValType::F32 | ValType::F64 | ValType::V128));
+            is_float.then(|| {
+                values.push(match local < parameters {
+                    true => Value::Exact,
+                    // It is zero.
+                    false => Value::WithoutNan(Forms::ALL),
+                });
+                values.len() - 1
+            })
+        };
+        let numbers = (0..validator.len_locals()).map(&mut number).collect();
+        Self {
+            makers: Vec::new(),
+            places: Places::default(),
+            stack: Vec::new(),
+            locals: Locals::new(values),
+            numbers,
+            piece: 0,
+        }
+    }
+
+    /// Goes on by an instruction. Says whether it can be followed.
+    fn step(&mut self, operator: &Operator<'_>, arity: Option<(u32, u32)>, end: usize) -> bool {
+        let number = |local: u32| self.numbers.get(local as usize).copied().flatten();
+        match *operator {
+            Operator::LocalGet { local_index } if let Some(local) = number(local_index) => {
+                let value = self.take_from(local, end);
+                self.stack.push(value);
+            }
+            Operator::LocalSet { local_index } if let Some(local) = number(local_index) => {
+                let value = self.stack.pop().unwrap_or(Value::Exact);
+                self.locals.set(local, value);
+            }
+            Operator::LocalTee { local_index } if let Some(local) = number(local_index) => {
+                let value = self.stack.pop().unwrap_or(Value::Exact);
+                self.locals.set(local, value);
+                self.stack.push(value);
+            }
+            Operator::Drop => drop(self.stack.pop()),
+            _ => match self.jump(operator) {
+                // What is on the stack is not followed from one block to the next.
+                true => {
+                    self.piece += 1;
+                    for value in std::mem::take(&mut self.stack) {
+                        self.see(value);
+                    }
+                }
+                false => {
+                    let known = arity.filter(|_| !is_unknown_jump(operator));
+                    let Some((takes, gives)) = known else {
+                        return false;
+                    };
+                    self.other(operator, takes, gives, end);
+                }
+            },
+        }
+        !self.locals.are_too_many()
+    }
+
+    /// Follows an instruction that enters or leaves a block; says whether it is
+    /// one.
+    fn jump(&mut self, operator: &Operator<'_>) -> bool {
+        let Self { locals, places, .. } = self;
+        match operator {
+            Operator::Block { .. } => locals.block(),
+            Operator::Loop { .. } => locals.begin_loop(places),
+            Operator::If { .. } => locals.begin_if(),
+            Operator::Else => locals.begin_else(places),
+            Operator::End => locals.end(places),
+            Operator::Br { relative_depth } => {
+                locals.branch(*relative_depth, places);
+                locals.stop();
+            }
+            Operator::BrIf { relative_depth } => locals.branch(*relative_depth, places),
+            Operator::BrTable { targets } => {
+                for depth in targets.targets().flatten().chain([targets.default()]) {
+                    locals.branch(depth, places);
+                }
+                locals.stop();
+            }
+            Operator::Return | Operator::Unreachable => locals.stop(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn take_from(&mut self, local: usize, end: usize) -> Value {
+        match self.locals.get(local) {
+            Value::Made(index) if self.makers[index].piece == self.piece => Value::Made(index),
+            // It may be taken less often than it is made.
+            Value::Made(index) => {
+                let origin = self.makers[index].origin;
+                self.make(origin, Some(index), end)
+            }
+            Value::Held(place) => self.make(Origin::Place(place), None, end),
+            value @ (Value::Exact | Value::WithoutNan(_)) => value,
+        }
+    }
+
+    fn make(&mut self, origin: Origin, copy_of: Option<usize>, end: usize) -> Value {
+        self.makers.push(Maker {
+            origin,
+            copy_of,
+            end,
+            piece: self.piece,
+            taken_as: Forms::default(),
+            is_seen: false,
+        });
+        Value::Made(self.makers.len() - 1)
+    }
+
+    fn see(&mut self, value: Value) {
+        if let Value::Made(index) = value {
+            self.makers[index].is_seen = true;
+        }
+    }
+
+    /// Any other instruction.
+    fn other(&mut self, operator: &Operator<'_>, takes: u32, gives: u32, end: usize) {
+        let kept = self.stack.len().saturating_sub(takes as usize);
+        let taken = self.stack.split_off(kept);
+        let passes = passes(operator);
+        let is_made = |value: &Value| matches!(value, Value::Made(_));
+        if taken.len() == passes.len() && taken.iter().any(is_made) {
+            let passed = taken.iter().zip(passes);
+            let gets = passed.filter_map(|(value, through)| Some((*value, (*through)?)));
+            let place = self.places.add(gets.collect());
+            let value = self.make(Origin::Place(place), None, end);
+            self.stack.push(value);
+            return;
+        }
+        let effect = effect(operator);
+        for value in taken {
+            match (effect.takes, value) {
+                (Some(lanes), Value::Made(index)) => {
+                    let maker = &mut self.makers[index];
+                    maker.taken_as = maker.taken_as.with(lanes);
+                }
+                _ => self.see(value),
+            }
+        }
+        match effect.makes {
+            Some(lanes) => {
+                let value = self.make(Origin::Arithmetic(lanes), None, end);
+                self.stack.push(value);
+            }
+            None => {
+                let forms = without_nan(operator);
+                let value = match forms.is_empty() {
+                    true => Value::Exact,
+                    false => Value::WithoutNan(forms),
+                };
+                self.stack.extend((0..gives).map(|_| value));
+            }
+        }
+    }
+
+    fn points(mut self) -> Points {
+        let places = std::mem::take(&mut self.places);
+        let loose = Loose::find(&self.makers, places.all());
+        for (place, _) in loose.not_loose(places.all()) {
+            // A place that is not loose shows what it gets.
+            place.gets.iter().for_each(|(value, _)| self.see(*value));
+        }
+        let mut canonical = vec![false; self.makers.len()];
+        let mut points = Vec::new();
+        for (index, maker) in self.makers.iter().enumerate() {
+            let Some(lanes) = loose.lanes(maker.origin) else {
+                continue;
+            };
+            canonical[index] = maker.copy_of.is_some_and(|of| canonical[of]);
+            // Read in another form, a NaN is something else.
+            let is_seen = maker.is_seen || maker.taken_as.has_other_than(lanes);
+            if is_seen && !canonical[index] {
+                canonical[index] = true;
+                points.push((maker.end, lanes));
+            }
+        }
+        points
+    }
+}
+
+/// Whether an instruction jumps in a way that is not followed.
+const fn is_unknown_jump(operator: &Operator<'_>) -> bool {
+    use Operator as Op;
+    matches!(
+        operator,
+        Op::TryTable { .. }
+            | Op::Try { .. }
+            | Op::Catch { .. }
+            | Op::CatchAll
+            | Op::Delegate { .. }
+            | Op::Rethrow { .. }
+            | Op::Throw { .. }
+            | Op::ThrowRef
+            | Op::BrOnNull { .. }
+            | Op::BrOnNonNull { .. }
+            | Op::BrOnCast { .. }
+            | Op::BrOnCastFail { .. }
+            | Op::BrOnCastDescEq { .. }
+            | Op::BrOnCastDescEqFail { .. }
+            | Op::ReturnCall { .. }
+            | Op::ReturnCallIndirect { .. }
+            | Op::ReturnCallRef { .. }
+            | Op::Resume { .. }
+            | Op::ResumeThrow { .. }
+            | Op::ResumeThrowRef { .. }
+            | Op::Switch { .. }
+    )
+}
+
+/// Which places are loose, and in which form.
+struct Loose {
+    forms: Vec<Option<Lanes>>,
+    /// The forms in which a place never holds a NaN.
+    without_nan: Vec<Forms>,
+    /// Whether somebody takes the value of a place.
+    is_used: Vec<bool>,
+}
+
+impl Loose {
+    fn find(makers: &[Maker], places: &[Place]) -> Self {
+        let is_used = used(makers, places);
+        let mut loose = Self {
+            forms: vec![None; places.len()],
+            without_nan: vec![Forms::ALL; places.len()],
+            is_used,
+        };
+        let ways = ways(makers, places);
+        loose.find_without_nan(makers, places, &ways);
+        loose.assume(makers, places, &ways);
+        loose.withdraw(makers, places, &ways);
+        loose
+    }
+
+    fn lanes(&self, origin: Origin) -> Option<Lanes> {
+        match origin {
+            Origin::Arithmetic(lanes) => Some(lanes),
+            Origin::Place(place) => self.forms[place],
+        }
+    }
+
+    /// Places whose value is taken, and is exact.
+    fn not_loose<'a>(&self, places: &'a [Place]) -> impl Iterator<Item = (&'a Place, usize)> {
+        let not_loose = |(_, at): &(&Place, usize)| self.is_used[*at] && self.forms[*at].is_none();
+        places.iter().zip(0..).filter(not_loose)
+    }
+
+    /// The form that a place takes on by a value that it gets.
+    fn form_by(&self, makers: &[Maker], value: Value, through: Through) -> Option<Lanes> {
+        let of_value = match value {
+            Value::Made(index) => self.lanes(makers[index].origin),
+            Value::Held(place) => self.forms[place],
+            Value::Exact | Value::WithoutNan(_) => None,
+        };
+        of_value.and_then(|lanes| through.form(lanes))
+    }
+
+    /// The forms in which a place holds no NaN by a value that it gets.
+    fn without_nan_by(&self, makers: &[Maker], value: Value, through: Through) -> Forms {
+        let of_value = match value {
+            Value::Exact => Forms::default(),
+            Value::WithoutNan(forms) => forms,
+            Value::Held(place) => self.without_nan[place],
+            Value::Made(index) => match makers[index].origin {
+                Origin::Arithmetic(_) => Forms::default(),
+                Origin::Place(place) => self.without_nan[place],
+            },
+        };
+        let forms = of_value.all().filter_map(|lanes| through.form(lanes));
+        forms.fold(Forms::default(), Forms::with)
+    }
+
+    /// From the assumption that none has a NaN.
+    fn find_without_nan(&mut self, makers: &[Maker], places: &[Place], ways: &[Vec<usize>]) {
+        let mut doubted: Vec<usize> = (0..places.len()).collect();
+        while let Some(at) = doubted.pop() {
+            let gets = places[at].gets.iter();
+            let forms = gets.map(|(value, through)| self.without_nan_by(makers, *value, *through));
+            let forms = forms.fold(self.without_nan[at], Forms::and);
+            if forms != self.without_nan[at] {
+                self.without_nan[at] = forms;
+                doubted.extend(&ways[at]);
+            }
+        }
+    }
+
+    /// Assumes that all places are loose that get some loose value.
+    fn assume(&mut self, makers: &[Maker], places: &[Place], ways: &[Vec<usize>]) {
+        let mut found: Vec<usize> = (0..places.len()).collect();
+        while let Some(at) = found.pop() {
+            if self.forms[at].is_some() || !self.is_used[at] {
+                continue;
+            }
+            let gets = places[at].gets.iter();
+            let mut forms =
+                gets.filter_map(|(value, through)| self.form_by(makers, *value, *through));
+            self.forms[at] = forms.next();
+            if self.forms[at].is_some() {
+                found.extend(&ways[at]);
+            }
+        }
+    }
+
+    /// Withdraws that where a place gets something else, too.
+    fn withdraw(&mut self, makers: &[Maker], places: &[Place], ways: &[Vec<usize>]) {
+        let mut doubted: Vec<usize> = (0..places.len()).collect();
+        while let Some(at) = doubted.pop() {
+            let fits = |form: Lanes| {
+                let mut gets = places[at].gets.iter();
+                gets.all(|(value, through)| {
+                    self.form_by(makers, *value, *through) == Some(form)
+                        || self.without_nan_by(makers, *value, *through).contains(form)
+                })
+            };
+            let holds = self.forms[at].is_none_or(fits);
+            if !holds {
+                self.forms[at] = None;
+                doubted.extend(&ways[at]);
+            }
+            if self.forms[at].is_none() && self.is_used[at] {
+                // What goes from local to local cannot be made canonical on its
+                // way: the place that it comes from must be exact, too.
+                for (value, _) in &places[at].gets {
+                    if let Value::Held(from) = value
+                        && self.forms[*from].take().is_some()
+                    {
+                        doubted.push(*from);
+                        doubted.extend(&ways[*from]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// For each place, those that get its value.
+fn ways(makers: &[Maker], places: &[Place]) -> Vec<Vec<usize>> {
+    let mut ways = vec![Vec::new(); places.len()];
+    for (place, to) in places.iter().zip(0..) {
+        for (value, _) in &place.gets {
+            match value {
+                Value::Held(from) => ways[*from].push(to),
+                Value::Made(index) => {
+                    if let Origin::Place(from) = makers[*index].origin {
+                        ways[from].push(to);
+                    }
+                }
+                Value::Exact | Value::WithoutNan(_) => {}
+            }
+        }
+    }
+    ways
+}
+
+/// Which places an instruction takes the value of, itself or by way of others.
+fn used(makers: &[Maker], places: &[Place]) -> Vec<bool> {
+    let mut is_used = vec![false; places.len()];
+    let mut found: Vec<usize> = makers
+        .iter()
+        .filter_map(|maker| match maker.origin {
+            Origin::Place(place) => Some(place),
+            Origin::Arithmetic(_) => None,
+        })
+        .collect();
+    while let Some(at) = found.pop() {
+        if !std::mem::replace(&mut is_used[at], true) {
+            let held = places[at].gets.iter().filter_map(|(value, _)| match value {
+                Value::Held(from) => Some(*from),
+                Value::Exact | Value::WithoutNan(_) | Value::Made(_) => None,
+            });
+            found.extend(held);
+        }
+    }
+    is_used
+}
