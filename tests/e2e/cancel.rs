@@ -114,6 +114,41 @@ fn a_cancelled_training_publishes_no_model() {
     assert_eq!(project.names(), before);
 }
 
+/// Files of 64 GiB without content, which take a minute to hash.
+fn large(project: &Project, name: &str) {
+    let file = std::fs::File::create(project.path(name)).unwrap();
+    file.set_len(64 << 30).unwrap();
+}
+
+#[test]
+fn a_signal_ends_the_hashing_of_a_component() {
+    let project = Project::new();
+    large(&project, "large.wasm");
+    let arguments = ["--max-component", "1TiB", "--json"];
+    let running = project.step("large.wasm", &arguments).start();
+    wait_until("the process listens", || running.listens_to(Signal::TERM));
+    running.signal(Signal::TERM);
+    let record = running.wait().exits(RETRYABLE).json();
+    assert_eq!(record["outcome"]["status"], "cancelled");
+    assert_eq!(record["step"]["digest"], Json::Null);
+    assert_eq!(record["step"]["size"], 64_u64 << 30);
+}
+
+#[test]
+fn a_signal_ends_the_hashing_of_an_input() {
+    let project = Project::new();
+    large(&project, "data");
+    let running = project.step(&guest("noop"), &["data=data", "result=out", "--json"]);
+    let running = running.start();
+    // The step has returned; what is waited for is the hash.
+    running.wait_for_event("publishing");
+    running.signal(Signal::INT);
+    let record = running.wait().exits(RETRYABLE).json();
+    assert_eq!(record["outcome"]["status"], "cancelled");
+    assert_eq!(record["inputs"][0]["digest"], Json::Null);
+    project.holds(&["data"]);
+}
+
 /// A cache of its own, so that there is something to compile.
 #[test]
 fn a_signal_ends_a_run_that_still_compiles() {

@@ -108,11 +108,20 @@ fn inspect_says_what_each_import_gets() {
         .exits(0)
         .stdout;
     for (import, gets) in [
-        ("wasi:clocks/wall-clock@0.2", "--allow clock"),
-        ("wasi:clocks/monotonic-clock@0.2", "--allow clock"),
-        ("wasi:random/random@0.2", "--allow entropy"),
+        (
+            "wasi:clocks/{monotonic-clock,wall-clock}@0.2",
+            "--allow clock",
+        ),
+        (
+            "wasi:random/{insecure-seed,insecure,random}@0.2",
+            "--allow entropy",
+        ),
         ("wasi:cli/environment@0.2", "--allow env:NAME"),
-        ("wasi:filesystem/types@0.2", "nothing for typed steps"),
+        ("wasi:cli/{stdin + 5 more}@0.2", "no input, no terminal"),
+        (
+            "wasi:filesystem/{preopens,types}@0.2",
+            "nothing for typed steps",
+        ),
         ("wharf:step/context@0.1.0", "logical time, partition, seed"),
     ] {
         let fits = |line: &str| line.contains(import) && line.contains(gets);

@@ -74,7 +74,7 @@ pub(crate) struct Run {
     #[arg(value_name = "STEP.wasm[#FUNCTION]")]
     pub(crate) step: StepReference,
 
-    /// What the parameters are
+    /// What the parameters are; for a program, NAME=VALUE becomes the argument --NAME=VALUE
     #[arg(value_name = "NAME=VALUE", value_parser = parse_binding)]
     pub(crate) bindings: Vec<Binding>,
 

@@ -55,6 +55,9 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
     if !(wrong && json) {
         // A closed pipe is nothing to report to.
         let _ = error.print();
+        if let Some(hint) = parameter_hint(error) {
+            report::err(&format!("\n  hint: {hint}"));
+        }
         return ExitCode::from(if wrong {
             wharf_model::exit::ExitCode::Usage as u8
         } else {
@@ -62,9 +65,27 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
         });
     }
     let message = one_line(&error.to_string());
-    let ending = Ending::from(Fault::new(ErrorKind::CommandLine, message).hint("see --help"));
+    let hint = parameter_hint(error).unwrap_or_else(|| "see --help".to_owned());
+    let ending = Ending::from(Fault::new(ErrorKind::CommandLine, message).hint(hint));
     report::errors::report(&ending, json);
     ending.exit_code()
+}
+
+/// What was probably meant by an option of `wharf run` that there is not: a
+/// parameter of the step.
+fn parameter_hint(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let usage = error.get(ContextKind::Usage)?.to_string();
+    let (ClapKind::UnknownArgument, true) = (error.kind(), usage.contains("wharf run")) else {
+        return None;
+    };
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let name = argument.strip_prefix("--")?.split('=').next()?;
+    Some(format!(
+        "parameters of a step are written NAME=VALUE, without dashes: {name}=VALUE"
+    ))
 }
 
 /// What clap says before it repeats the usage, on one line.

@@ -39,7 +39,8 @@ pub enum ErrorKind {
     Io,
     /// The store failed, or holds something that is not as it should be.
     Store,
-    /// The store holds another object under the name; nothing was overwritten.
+    /// Something else is where the result should go: an output that appeared while
+    /// the step ran, another object in the store. Nothing was overwritten.
     Conflict,
     /// A fault in Wharf itself.
     Internal,

@@ -44,6 +44,17 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<u64>,
     },
+    /// The step said how far it has come. The latest is told about once a second,
+    /// and none is kept.
+    Progress {
+        /// Units done.
+        done: u64,
+        /// All units, where the step knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+        /// What is counted.
+        unit: String,
+    },
     /// The guest returned; outputs are being completed and published.
     Publishing,
 }

@@ -302,8 +302,8 @@ fn toolchain(toolchain: &Toolchain) -> Check {
         None => not_ok(
             toolchain.name,
             State::Missing,
-            format!("`{}` does not have it", toolchain.command.join(" ")),
-            toolchain.hint,
+            format!("not found by `{}`", toolchain.command.join(" ")),
+            format!("to build steps in that language: {}", toolchain.hint),
         ),
     }
 }

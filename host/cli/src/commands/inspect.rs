@@ -1,5 +1,6 @@
 //! `wharf inspect`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -166,24 +167,52 @@ fn usage(function: &Function) -> String {
 }
 
 fn imports_text(description: &Description) -> String {
-    let mut text = String::from("\nImports:\n");
-    let width = description
-        .imports
+    let groups = import_groups(description);
+    let width = groups.iter().map(|(names, _)| names.len()).max();
+    let width = width.unwrap_or(0);
+    let lines = groups
         .iter()
-        .map(|import| import.name.len())
-        .max()
-        .unwrap_or(0);
+        .map(|(names, gets)| format!("  {names:width$}  {gets}\n"));
+    let lines: String = lines.collect();
+    match lines.is_empty() {
+        true => "\nImports:\n  none\n".to_owned(),
+        false => format!("\nImports:\n{lines}"),
+    }
+}
+
+/// Interfaces of one package by which a step gets the same, in one line: a language
+/// runtime imports dozens.
+fn import_groups(description: &Description) -> Vec<(String, &'static str)> {
+    let mut groups: BTreeMap<(&str, &str, &'static str), Vec<&str>> = BTreeMap::new();
     for import in &description.imports {
         let gets = match import.provided {
             true => gets(&import.name),
             false => "MISSING: nobody provides it",
         };
-        text.push_str(&format!("  {:width$}  {gets}\n", import.name));
+        let (name, version) = import.name.split_once('@').unwrap_or((&import.name, ""));
+        let (package, interface) = name.split_once('/').unwrap_or((name, ""));
+        let group = groups.entry((package, version, gets)).or_default();
+        group.push(interface);
     }
-    if description.imports.is_empty() {
-        text.push_str("  none\n");
+    let group = |((package, version, gets), interfaces): (_, Vec<&str>)| {
+        let version = match version {
+            "" => String::new(),
+            version => format!("@{version}"),
+        };
+        (format!("{package}{}{version}", several(&interfaces)), gets)
+    };
+    groups.into_iter().map(group).collect()
+}
+
+/// Names of interfaces after that of their package.
+fn several(interfaces: &[&str]) -> String {
+    match interfaces {
+        [] | [""] => String::new(),
+        [one] => format!("/{one}"),
+        [a, b] => format!("/{{{a},{b}}}"),
+        [a, b, c] => format!("/{{{a},{b},{c}}}"),
+        [first, rest @ ..] => format!("/{{{first} + {} more}}", rest.len()),
     }
-    text
 }
 
 /// What a step gets where it imports an interface, and what would change that.

@@ -20,6 +20,8 @@ use super::{bytes, duration, err, events, inert, out};
 
 /// How often the bar is drawn.
 const FRAME: Duration = Duration::from_millis(100);
+/// How often programs are told how far a step has come.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +67,7 @@ impl Reporter {
             is_program: false,
             progress: surroundings.progress.clone(),
             counters: surroundings.counters.clone(),
+            told: Progress::default(),
             bar: (style == Style::Terminal).then(bar),
         };
         Self {
@@ -114,6 +117,8 @@ struct View {
     is_program: bool,
     progress: Arc<Mutex<Progress>>,
     counters: Arc<IoCounters>,
+    /// The progress that programs were told.
+    told: Progress,
     bar: Option<ProgressBar>,
 }
 
@@ -124,17 +129,17 @@ fn bar() -> ProgressBar {
 }
 
 fn spinner() -> ProgressStyle {
-    style("{spinner} {prefix}  {msg}")
+    style("{spinner} {prefix}  {wide_msg}")
 }
 
 fn bytes_style() -> ProgressStyle {
     style(
-        "{spinner} {prefix}  [{bar:30}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {msg}",
+        "{spinner} {prefix}  [{bar:20}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {wide_msg}",
     )
 }
 
 fn count_style() -> ProgressStyle {
-    style("{spinner} {prefix}  [{bar:30}] {human_pos}/{human_len} {msg}")
+    style("{spinner} {prefix}  [{bar:20}] {human_pos}/{human_len} {wide_msg}")
 }
 
 /// The templates above are constants: a test parses them.
@@ -148,6 +153,7 @@ impl View {
     async fn show(mut self, mut events: UnboundedReceiver<Event>) -> Result<(), Fault> {
         let mut shown = Ok(());
         let mut frames = tokio::time::interval(FRAME);
+        let mut tellings = tokio::time::interval(TOLD);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -161,7 +167,13 @@ impl View {
                     None => break,
                 },
                 _ = frames.tick(), if self.bar.is_some() => self.draw(),
+                _ = tellings.tick(), if self.style == Style::Json => {
+                    shown = shown.and(self.tell_progress());
+                }
             }
+        }
+        if self.style == Style::Json {
+            shown = shown.and(self.tell_progress());
         }
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -197,6 +209,22 @@ impl View {
         Ok(())
     }
 
+    /// Tells programs how far the step has come, where it has come further.
+    fn tell_progress(&mut self) -> Result<(), Fault> {
+        let said = self.said();
+        if said == self.told {
+            return Ok(());
+        }
+        self.told = said.clone();
+        let Progress { done, total, unit } = said;
+        self.event(&Event::Progress { done, total, unit })
+    }
+
+    fn said(&self) -> Progress {
+        let said = self.progress.lock();
+        said.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn phase(&self, text: &str) {
         match &self.bar {
             Some(_) => self.phase_on_terminal(text),
@@ -206,7 +234,7 @@ impl View {
 
     fn phase_on_terminal(&self, text: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_prefix(self.name.clone());
+            bar.set_prefix(file_name(&self.name));
             bar.set_message(text.to_owned());
         }
     }
@@ -230,11 +258,7 @@ impl View {
     /// much of its inputs it has read.
     fn draw(&self) {
         let Some(bar) = &self.bar else { return };
-        let said = self
-            .progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let said = self.said();
         let (read, to_read) = (
             self.counters.read.load(Ordering::Relaxed),
             self.counters.to_read.load(Ordering::Relaxed),
@@ -260,6 +284,11 @@ impl View {
         }
         bar.tick();
     }
+}
+
+/// The end of a path, which tells more than its beginning, and fits.
+fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
 fn summary(record: &Record, store: Option<&Store>, colour: bool) {
@@ -336,7 +365,7 @@ mod tests {
     #[test]
     fn the_templates_are_valid() {
         for template in [
-            "{spinner} {prefix}  {msg}",
+            "{spinner} {prefix}  {wide_msg}",
             "{binary_bytes_per_sec}",
             "{human_pos}/{human_len}",
         ] {
