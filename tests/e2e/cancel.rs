@@ -116,8 +116,8 @@ fn a_cancelled_training_publishes_no_model() {
 
 /// Files of 64 GiB without content, which take a minute to hash.
 fn large(project: &Project, name: &str) {
-    let file = std::fs::File::create(project.path(name)).unwrap();
-    file.set_len(64 << 30).unwrap();
+    let file = std::fs::File::create(project.path(name)).expect("a new file");
+    file.set_len(64 << 30).expect("a sparse file");
 }
 
 #[test]
