@@ -104,6 +104,47 @@ fn a_step_that_asks_returns_early_and_is_cancelled_all_the_same() {
     assert!(invoked < 4_500_000, "{invoked} us: {ended}");
 }
 
+/// It is given five seconds, since it has asked once; nobody has to wait for them.
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let project = Project::new();
+    let running = project.step(&hostile("stubborn"), &["--json"]).start();
+    // It says that it has asked.
+    running.wait_for_event("log");
+    running.signal(Signal::INT);
+    running.signal(Signal::TERM);
+    let ended = running.wait().exits(RETRYABLE);
+    assert!(ended.took < Duration::from_secs(4), "{:?}", ended.took);
+    ended.says(&["left at the second signal"]);
+    project.holds(&[]);
+}
+
+#[test]
+fn a_step_that_only_asks_is_stopped_after_a_while() {
+    let project = Project::new();
+    let (record, _) = cancel(&project, &hostile("stubborn"), &[], Signal::TERM, || true);
+    assert_eq!(record["outcome"]["status"], "cancelled");
+}
+
+/// The guest is left behind in the middle of its work, which has to go all the same.
+#[test]
+fn a_signal_ends_a_program_that_writes_files() {
+    let project = Project::new();
+    for attack in ["flood-out", "many-files"] {
+        let arguments = ["--out", "data=out", "--max-output", "1TiB", "--", attack];
+        let step = guest("hostile-cli");
+        let running = project.step(&step, &arguments).start();
+        let writes = || {
+            let names = names_in(project.folder());
+            names.iter().any(|name| name.contains(".partial/data"))
+        };
+        wait_until("it writes", writes);
+        running.signal(Signal::TERM);
+        running.wait().exits(RETRYABLE);
+        project.holds(&[]);
+    }
+}
+
 #[test]
 fn a_cancelled_training_publishes_no_model() {
     let project = crate::typed::split_table();

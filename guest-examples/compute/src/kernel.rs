@@ -306,8 +306,7 @@ fn product(left: &[f64], right: &[f64]) -> Vec<f64> {
     target
 }
 
-/// Adds multiples of one row to another, several lanes at a time: a loop has a
-/// price for each turn where it can be interrupted.
+/// Adds multiples of one row to another, several lanes at a time.
 fn add_scaled(target: &mut [f64], factor: f64, values: &[f64]) {
     let (targets, _) = target.as_chunks_mut::<LANES>();
     let (values, _) = values.as_chunks::<LANES>();

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -15,7 +16,7 @@ use wharf_model::exit::{Ending, exit_code};
 use wharf_model::outcome::Cancellation;
 use wharf_model::record::{Host, RunId};
 use wharf_model::{ErrorKind, Fault, Outcome};
-use wharf_runner::Clock;
+use wharf_runner::{Clock, Committing};
 use wharf_sandbox::{CompileCache, Compiler, Sandbox, Stopping, WASMTIME_VERSION};
 use wharf_store::Store;
 
@@ -118,7 +119,8 @@ pub(crate) fn store_folder(given: Option<&Path>) -> PathBuf {
 
 fn is_own_folder(folder: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(folder);
+    // A link would say that what it leads to is one's own.
+    let metadata = std::fs::symlink_metadata(folder);
     metadata.is_ok_and(|metadata| {
         metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw()
     })
@@ -165,18 +167,27 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
 /// seconds; what kills must not come first.
 const LEAVE_WITHIN: Duration = Duration::from_secs(20);
 
+/// How much longer it may take where it is just being committed.
+const COMMIT_WITHIN: Duration = Duration::from_secs(4);
+
 /// Becomes `Some` at the first SIGINT or SIGTERM. The second one, or a run that
 /// does not end in time, ends the process.
 ///
 /// On a thread of its own: the run's may be held up by a disk that does not
 /// answer.
-pub(crate) fn cancellation() -> Result<watch::Receiver<Option<Cancellation>>, Fault> {
+///
+/// A run that is being committed is given a little more time: outputs without a
+/// record would be worse than to be killed.
+pub(crate) fn cancellation(
+    committing: &Committing,
+) -> Result<watch::Receiver<Option<Cancellation>>, Fault> {
     let (stop, stopped) = watch::channel(None);
     let (started, starts) = std::sync::mpsc::channel();
+    let committing = committing.clone();
     let watch = move || match Signals::listen() {
         Ok((runtime, signals)) => {
             let _ = started.send(Ok(()));
-            runtime.block_on(signals.watch(&stop));
+            runtime.block_on(signals.watch(&stop, &committing));
         }
         Err(fault) => drop(started.send(Err(fault))),
     };
@@ -216,13 +227,17 @@ impl Signals {
         }
     }
 
-    async fn watch(mut self, stop: &watch::Sender<Option<Cancellation>>) {
+    async fn watch(mut self, stop: &watch::Sender<Option<Cancellation>>, committing: &Committing) {
         let by = self.next().await;
         let _ = stop.send(Some(by));
         let why = match tokio::time::timeout(LEAVE_WITHIN, self.next()).await {
             Ok(_) => "at the second signal",
             Err(_) => "since the run did not end",
         };
+        let waited = Instant::now();
+        while committing.load(Ordering::SeqCst) && waited.elapsed() < COMMIT_WITHIN {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         crate::report::errors::line(&format!(
             "left {why}; files named .wharf-*.partial may be left beside the outputs"
         ));

@@ -199,8 +199,8 @@ impl fmt::Display for LimitKind {
 pub struct Bytes(pub u64);
 
 /// The units that people write, in the order that they are looked for. Single
-/// letters mean what they mean in Kubernetes: `Mi` is 1,048,576 and `M` is
-/// 1,000,000.
+/// letters mean what capital ones mean in Kubernetes: `Mi` is 1,048,576 and `M` is
+/// 1,000,000. Nobody means thousandths of a byte by `m`.
 const UNITS: [(&str, u64); 17] = [
     ("tib", 1 << 40),
     ("gib", GIB),

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 use wharf_model::digest::Hasher;
@@ -90,7 +89,6 @@ struct Job {
 pub(crate) struct Digester {
     queue: Arc<Mutex<VecDeque<Job>>>,
     stop: Stop,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Digester {
@@ -107,7 +105,7 @@ impl Digester {
     }
 
     /// Starts the threads that are needed.
-    pub(crate) fn start(&mut self) -> Result<(), Fault> {
+    pub(crate) fn start(&self) -> Result<(), Fault> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let wanted = lock(&self.queue).len().min(cores);
         for _ in 0..wanted {
@@ -117,12 +115,10 @@ impl Digester {
                     let _ = job.done.send(Some(job.what.digest(&stop)));
                 }
             };
-            let thread = std::thread::Builder::new()
+            std::thread::Builder::new()
                 .name("wharf-hash".to_owned())
-                .spawn(work);
-            let thread = thread
+                .spawn(work)
                 .map_err(|error| Fault::internal(format!("cannot start a thread: {error}")))?;
-            self.threads.push(thread);
         }
         Ok(())
     }
@@ -141,10 +137,7 @@ impl Drop for Digester {
     fn drop(&mut self) {
         self.stop.0.store(true, Ordering::Relaxed);
         lock(&self.queue).clear();
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has left its digest unset, which is said
-            // where the digest is wanted.
-            let _ = thread.join();
-        }
+        // Nobody waits for the threads: each ends after the chunk that it reads, and
+        // that may be on a disk that does not answer.
     }
 }

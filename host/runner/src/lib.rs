@@ -22,3 +22,4 @@ mod tree;
 pub use component::ComponentFile;
 pub use run::{Clock, RunError, Runner, Surroundings};
 pub use sink::IoCounters;
+pub use stage::Committing;

@@ -3,12 +3,13 @@
 //! A place is a file or folder with a temporary name beside where it goes, so
 //! that one atomic rename publishes it. Dropped unpublished, it is removed; a
 //! process that is killed leaves it behind under a name that begins with
-//! `.wharf-` and ends with `.partial`.
+//! `.wharf-` and ends with `.partial`; and what an output was about to replace for
+//! good, with `.replaced` after that.
 
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -30,11 +31,13 @@ enum Temporary {
     Folder(TempDir),
 }
 
-/// An output that was published and may have to be taken back.
+/// An output that was published and may have to be taken back. What it replaced is
+/// removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Published {
     path: PathBuf,
-    is_folder: bool,
+    /// What was published: somebody else may have put something there since.
+    identity: Identity,
     before: Before,
 }
 
@@ -42,10 +45,57 @@ pub(crate) struct Published {
 #[derive(Debug)]
 enum Before {
     Nothing,
-    /// It lies under a temporary name now, and is removed when this is dropped.
-    Kept(Temporary),
+    Kept(Replaced),
     /// The file system cannot exchange names: it is gone.
     Gone,
+}
+
+/// What tells a file or folder from every other: device and inode.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// What an output replaced, under a name of its own; removed when dropped.
+#[derive(Debug)]
+struct Replaced(PathBuf);
+
+impl Replaced {
+    /// Names what was exchanged for an output, so that nobody takes it for
+    /// something half-made.
+    fn named(exchanged: PathBuf) -> Self {
+        let mut name = exchanged.as_os_str().to_owned();
+        name.push(".replaced");
+        match renameat_with(CWD, &exchanged, CWD, &name, RenameFlags::NOREPLACE) {
+            Ok(()) => Self(name.into()),
+            // It keeps the name that it has.
+            Err(_) => Self(exchanged),
+        }
+    }
+
+    /// Leaves it where it is.
+    fn keep(self) -> PathBuf {
+        std::mem::take(&mut std::mem::ManuallyDrop::new(self).0)
+    }
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.0) {
+            let path = self.0.display();
+            tracing::warn!(%path, %error, "what an output replaced could not be removed");
+        }
+    }
+}
+
+/// Removes a file, or a folder with all that is in it.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path)?.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => fs::remove_file(path),
+    }
 }
 
 impl Place {
@@ -80,70 +130,111 @@ impl Place {
 
     /// What the output is until it is published.
     pub(crate) fn temporary(&self) -> &Path {
-        match &self.temporary {
-            Temporary::File(path) => path,
-            Temporary::Folder(folder) => folder.path(),
-        }
+        self.temporary.path()
     }
 
     /// Makes the output visible at its path, at once and as a whole. The caller
     /// has synced its content, and syncs the name with [`Published::sync`].
     pub(crate) fn publish(self) -> Result<Published, Fault> {
-        let Self {
-            path,
-            temporary,
-            overwrite,
-        } = self;
-        let is_folder = matches!(temporary, Temporary::Folder(_));
-        let replaces = overwrite && fs::symlink_metadata(&path).is_ok();
-        let published = match replaces {
-            true => replace(temporary, &path),
-            false => appear(temporary, &path).map(|()| Before::Nothing),
-        };
+        let identity = identity(self.temporary());
+        let published = identity
+            .and_then(|identity| Ok((identity, self.temporary.go_to(&self.path, self.overwrite)?)));
         match published {
-            Ok(before) => Ok(Published {
-                path,
-                is_folder,
+            Ok((identity, before)) => Ok(Published {
+                path: self.path,
+                identity,
                 before,
             }),
-            Err(error) => Err(cannot_publish(&path, &error)),
+            Err(error) => Err(cannot_publish(&self.path, &error)),
         }
     }
 }
 
-/// Gives a path to what has a temporary name; nothing may be there.
-fn appear(temporary: Temporary, path: &Path) -> io::Result<()> {
-    match temporary {
-        Temporary::File(file) => file.persist_noclobber(path).map_err(|error| error.error),
-        Temporary::Folder(folder) => {
-            renameat_with(CWD, folder.path(), CWD, path, RenameFlags::NOREPLACE)?;
-            // It has moved away: nothing is left to remove.
-            let _ = folder.keep();
-            Ok(())
+/// How often somebody else may come between a look at a path and a rename to it.
+const RACES: usize = 16;
+
+impl Temporary {
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Folder(folder) => folder.path(),
         }
     }
-}
 
-/// Exchanges what has a temporary name for what is at a path. Where the file
-/// system cannot do that, a file replaces the other for good; a folder cannot.
-fn replace(temporary: Temporary, path: &Path) -> io::Result<Before> {
-    let from = match &temporary {
-        Temporary::File(file) => file.to_path_buf(),
-        Temporary::Folder(folder) => folder.path().to_owned(),
-    };
-    match renameat_with(CWD, &from, CWD, path, RenameFlags::EXCHANGE) {
-        Ok(()) => Ok(Before::Kept(temporary)),
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => match temporary {
-            Temporary::File(file) => {
-                file.persist(path).map_err(|error| error.error)?;
-                Ok(Before::Gone)
+    /// It has moved away: nothing is left to remove.
+    fn forget(self) {
+        match self {
+            Self::File(path) => drop(path.keep()),
+            Self::Folder(folder) => drop(folder.keep()),
+        }
+    }
+
+    /// Takes a path, at once: in the place of what is there, where that is wanted.
+    fn go_to(self, path: &Path, overwrite: bool) -> io::Result<Before> {
+        for _ in 0..RACES {
+            match renameat_with(CWD, self.path(), CWD, path, RenameFlags::NOREPLACE) {
+                Ok(()) => {
+                    self.forget();
+                    return Ok(Before::Nothing);
+                }
+                Err(Errno::EXIST) if overwrite => {}
+                Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                    return self.go_without_exchange(path, overwrite);
+                }
+                Err(error) => return Err(error.into()),
             }
-            Temporary::Folder(_) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "this file system cannot replace a folder at once",
-            )),
-        },
-        Err(error) => Err(error.into()),
+            match renameat_with(CWD, self.path(), CWD, path, RenameFlags::EXCHANGE) {
+                Ok(()) => return self.exchanged(path),
+                Err(Errno::NOENT) => {}
+                Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                    return self.go_without_exchange(path, overwrite);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(io::Error::other(
+            "something comes and goes there all the time",
+        ))
+    }
+
+    /// What now has the temporary name must be of the same kind: a file does not
+    /// replace a folder that appeared meanwhile.
+    fn exchanged(self, path: &Path) -> io::Result<Before> {
+        let is_folder = fs::symlink_metadata(self.path())?.is_dir();
+        if is_folder == matches!(self, Self::Folder(_)) {
+            let replaced = Replaced::named(self.path().to_owned());
+            self.forget();
+            return Ok(Before::Kept(replaced));
+        }
+        renameat_with(CWD, self.path(), CWD, path, RenameFlags::EXCHANGE)?;
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// On file systems that cannot exchange names. A file replaces the other for
+    /// good there, and a folder cannot.
+    fn go_without_exchange(self, path: &Path, overwrite: bool) -> io::Result<Before> {
+        match self {
+            Self::File(file) if overwrite => {
+                let replaces = fs::symlink_metadata(path).is_ok();
+                file.persist(path).map_err(|error| error.error)?;
+                Ok(if replaces {
+                    Before::Gone
+                } else {
+                    Before::Nothing
+                })
+            }
+            Self::File(file) => {
+                let persisted = file.persist_noclobber(path);
+                persisted.map_err(|error| error.error)?;
+                Ok(Before::Nothing)
+            }
+            // A folder that is not empty is not replaced by a rename.
+            Self::Folder(folder) => {
+                fs::rename(folder.path(), path)?;
+                drop(folder.keep());
+                Ok(Before::Nothing)
+            }
+        }
     }
 }
 
@@ -154,18 +245,42 @@ impl Published {
     }
 
     /// Takes an output back, because the run came to nothing after all: what was
-    /// there before is there again.
+    /// there before is there again. Where somebody has put something else there,
+    /// nothing is touched, and what was there before is kept.
     pub(crate) fn take_back(self) {
+        let path = self.path.display().to_string();
+        match identity(&self.path) {
+            Ok(now) if now == self.identity => {}
+            _ => {
+                tracing::warn!(path, "an output was changed before it could be taken back");
+                self.before.keep();
+                return;
+            }
+        }
         let taken = match self.before {
-            Before::Nothing if self.is_folder => fs::remove_dir_all(&self.path),
-            Before::Nothing => fs::remove_file(&self.path),
-            // Whatever was exchanged can be exchanged again; what is under the
-            // temporary name then is removed with it.
-            Before::Kept(temporary) => replace(temporary, &self.path).map(drop),
+            Before::Nothing => remove(&self.path),
             Before::Gone => Err(io::Error::other("what it replaced is gone")),
+            Before::Kept(replaced) => {
+                let exchange =
+                    renameat_with(CWD, &replaced.0, CWD, &self.path, RenameFlags::EXCHANGE);
+                if exchange.is_err() {
+                    Before::Kept(replaced).keep();
+                }
+                // What is under the other name now is what was published, and goes.
+                exchange.map_err(io::Error::from)
+            }
         };
         if let Err(error) = taken {
-            tracing::warn!(path = %self.path.display(), %error, "an output could not be taken back");
+            tracing::warn!(path, %error, "an output could not be taken back");
+        }
+    }
+}
+
+impl Before {
+    fn keep(self) {
+        if let Self::Kept(replaced) = self {
+            let path = replaced.keep();
+            tracing::warn!(path = %path.display(), "what an output replaced is kept there");
         }
     }
 }
@@ -347,6 +462,7 @@ mod tests {
         fs::write(place.temporary().join("new"), "new").unwrap();
         let published = place.publish().unwrap();
         assert_eq!(names(&path), ["new"]);
+        assert_eq!(names(folder.path()).len(), 2, "the old one is kept");
         drop(published);
         assert_eq!(names(folder.path()), ["tree"]);
         assert_eq!(names(&path), ["new"]);
@@ -372,6 +488,46 @@ mod tests {
         assert_eq!(names(folder.path()), ["file", "tree"]);
         assert_eq!(fs::read(&file).unwrap(), b"old");
         assert_eq!(names(&tree), ["old"]);
+    }
+
+    #[test]
+    fn what_somebody_else_has_put_there_is_not_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        let publish = |content: &str| {
+            let (place, mut file) = Place::for_file(&path, true).unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            place.publish().unwrap()
+        };
+        let (first, second) = (publish("first"), publish("second"));
+        first.take_back();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        let kept = names(folder.path());
+        let kept = kept.iter().filter(|name| name.ends_with(".replaced"));
+        assert_eq!(kept.count(), 2);
+        drop(second);
+        fs::remove_file(&path).unwrap();
+        let third = publish("third");
+        fs::remove_file(&path).unwrap();
+        third.take_back();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_forced_appears_where_nothing_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let places = [1, 2, 3].map(|_| Place::for_file(&path, true).unwrap().0);
+        for place in places {
+            place.publish().unwrap();
+        }
+        assert_eq!(names(folder.path()), ["out"]);
+        let (place, _) = Place::for_file(&path, true).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(place.publish().unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(names(folder.path()), ["out"]);
     }
 
     #[test]

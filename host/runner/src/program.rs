@@ -18,6 +18,7 @@ use wharf_model::plan::Shape;
 use wharf_model::{Digest, ErrorKind, Fault, Outcome};
 
 use crate::local::{Place, parent, sync, sync_tree, temporary_folder};
+use crate::stage::Stop;
 use crate::tree::{Listed, list, tree_digest};
 
 /// An output that a program shall write.
@@ -83,10 +84,13 @@ impl Scratch {
     }
 
     /// The outputs that the program has left, or how it failed to.
-    pub(crate) fn collect(&self) -> Result<Result<Vec<Found>, Outcome>, Fault> {
+    pub(crate) fn collect(&self, stop: &Stop) -> Result<Result<Vec<Found>, Outcome>, Fault> {
         let folder = self.open()?;
         let mut found = Vec::new();
         for wanted in &self.wanted {
+            if let Some(outcome) = stop.now() {
+                return Ok(Err(outcome));
+            }
             match self.left(&folder, wanted)? {
                 Left::Folder => found.push(self.collect_tree(&folder, wanted)?),
                 Left::File => found.push(self.collect_file(&folder, wanted)?),

@@ -1,5 +1,6 @@
 //! One run, from the request to the record.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use wharf_store::Store;
 use crate::component::ComponentFile;
 use crate::local::Published;
 use crate::sink::IoCounters;
-use crate::stage::{Outputs, Rest, Staged, stage};
+use crate::stage::{Committing, Outputs, Rest, Staged, Stop, stage};
 
 /// Tells the time. Given by the caller, so that nothing here reads it by itself.
 pub trait Clock: Send + Sync {
@@ -56,6 +57,8 @@ pub struct Surroundings {
     pub counters: Arc<IoCounters>,
     /// Becomes `Some` when somebody stops the run.
     pub cancel: watch::Receiver<Option<Cancellation>>,
+    /// Is set while the process should not end.
+    pub committing: Committing,
 }
 
 /// Runs steps.
@@ -95,20 +98,29 @@ impl Runner {
     ) -> Result<Record, RunError> {
         let watch = Watch::start(&*self.clock);
         let (events, kept) = keep_events(surroundings.events);
+        let committing = surroundings.committing.clone();
         let mut run = Run {
             watch: &watch,
             draft: Draft::new(&self.host, surroundings.id, &request, watch.started),
             events,
             progress: surroundings.progress,
             counters: surroundings.counters,
-            cancel: surroundings.cancel,
+            stop: Stop {
+                cancel: surroundings.cancel,
+                committing: surroundings.committing,
+            },
             published: Vec::new(),
         };
         let result = self.attempt(request, &mut run).await;
-        let events = kept.end().await?;
+        let events = kept.end().await;
+        let result = match &events {
+            Ok(_) => result,
+            Err(fault) => Err(Stopped::Error(fault.clone().into())),
+        };
         let recorded = match result {
             Ok(outcome) | Err(Stopped::Outcome(outcome)) => {
                 let record = run.draft.end(outcome);
+                let events = events.unwrap_or_default();
                 self.keep(&record, &events).await.map(|()| record)
             }
             Err(Stopped::Error(error)) => Err(error),
@@ -120,6 +132,7 @@ impl Runner {
                 store.remove_if_empty();
             }
         }
+        committing.store(false, Ordering::SeqCst);
         recorded
     }
 
@@ -134,12 +147,12 @@ impl Runner {
     async fn attempt(&self, request: Request, run: &mut Run<'_>) -> Result<Outcome, Stopped> {
         let file = open(&request, &mut run.draft)?;
         let hashing = async { Ok(file.digest().await?) };
-        let digest = unless_cancelled(hashing, &run.cancel).await?;
+        let digest = unless_cancelled(hashing, &run.stop.cancel).await?;
         run.draft.record.step.digest = Some(digest);
         let size = file.size();
         let read = || file.read(digest);
         let opening = self.sandbox.open_with(digest, size, &request.limits, read);
-        let opened = unless_cancelled(opening, &run.cancel).await?;
+        let opened = unless_cancelled(opening, &run.stop.cancel).await?;
         let signature = &opened.description().signature;
         let function = signature.resolve(request.step.function.as_deref());
         let function = function
@@ -155,7 +168,7 @@ impl Runner {
         let events = run.events.clone();
         let compiling = move || drop(events.send(Event::Compiling));
         let preparing = self.sandbox.prepare(opened, &plan.limits, compiling);
-        let component = unless_cancelled(preparing, &run.cancel).await?;
+        let component = unless_cancelled(preparing, &run.stop.cancel).await?;
         run.draft.timings.compiled_before = component.from_cache();
         run.draft.timings.prepare_us += run.watch.lap();
 
@@ -187,7 +200,7 @@ impl Runner {
             seed: seed.clone(),
             events: run.events.clone(),
             progress: run.progress.clone(),
-            cancel: run.cancel.clone(),
+            cancel: run.stop.cancel.clone(),
         };
         let _ = run.events.send(Event::Started { program });
         let Called { outcome, usage } = self.sandbox.call(component, call).await?;
@@ -198,7 +211,7 @@ impl Runner {
             let _ = run.events.send(Event::Publishing);
             tokio::select! {
                 biased;
-                by = cancelled(run.cancel.clone()) => {
+                by = cancelled(run.stop.cancel.clone()) => {
                     return Ok(Outcome::Cancelled { by });
                 }
                 hashed = rest.hashed() => hashed?,
@@ -207,7 +220,7 @@ impl Runner {
         rest.check_inputs()?;
         run.draft.inputs(rest.inputs(), key, seed).await?;
         let outcome = match outcome.is_success() {
-            true => match publish(rest).await? {
+            true => match publish(rest, run.stop.clone()).await? {
                 Ok((outputs, published)) => {
                     (run.draft.record.outputs, run.published) = (outputs, published);
                     outcome
@@ -228,7 +241,7 @@ struct Run<'a> {
     events: UnboundedSender<Event>,
     progress: Arc<Mutex<Progress>>,
     counters: Arc<IoCounters>,
-    cancel: watch::Receiver<Option<Cancellation>>,
+    stop: Stop,
     published: Vec<Published>,
 }
 
@@ -291,8 +304,8 @@ async fn cancelled(mut cancel: watch::Receiver<Option<Cancellation>>) -> Cancell
 }
 
 /// Publishing syncs to disk, which takes as long as it takes.
-async fn publish(rest: Rest) -> Result<Result<Outputs, Outcome>, Fault> {
-    tokio::task::spawn_blocking(move || rest.publish())
+async fn publish(rest: Rest, stop: Stop) -> Result<Result<Outputs, Outcome>, Fault> {
+    tokio::task::spawn_blocking(move || rest.publish(&stop))
         .await
         .map_err(Fault::internal)?
 }

@@ -227,6 +227,14 @@ impl FileSink {
             self.flow.threaded.fetch_sub(1, Ordering::AcqRel);
             return Ok(Target::Direct(file, Hasher::new()));
         }
+        let threads = self.threads(file);
+        if threads.is_err() {
+            self.flow.threaded.fetch_sub(1, Ordering::AcqRel);
+        }
+        threads.map(Target::Threaded)
+    }
+
+    fn threads(&self, file: File) -> Result<Threads, Fault> {
         let (to_writer, for_writer) = channel::<Arc<Chunk>>();
         let (to_hasher, for_hasher) = channel::<Arc<Chunk>>();
         let synced = self.synced;
@@ -238,11 +246,11 @@ impl FileSink {
             }
             hasher.finish()
         })?;
-        Ok(Target::Threaded(Threads {
+        Ok(Threads {
             chunks: [to_writer, to_hasher],
             writer,
             hasher,
-        }))
+        })
     }
 
     /// Completes the file: everything written, hashed and on the disk.

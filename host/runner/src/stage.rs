@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Map;
+use tokio::sync::watch;
 use wharf_model::key::{KeyInput, KeyParts};
+use wharf_model::outcome::Cancellation;
 use wharf_model::plan::{Argument, BadRequest, Bound, Problem, Shape};
 use wharf_model::record::Artifact;
 use wharf_model::signature::Function;
@@ -415,6 +418,35 @@ fn key_parts(plan: &Plan, step: Digest) -> KeyParts {
     }
 }
 
+/// Whether a run that is about to publish is still wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    pub(crate) cancel: watch::Receiver<Option<Cancellation>>,
+    pub(crate) committing: Committing,
+}
+
+/// Whether outputs are being made visible, and the record written: a moment in
+/// which nobody should end the process.
+pub type Committing = Arc<AtomicBool>;
+
+impl Stop {
+    /// How the run has ended, where somebody has stopped it.
+    pub(crate) fn now(&self) -> Option<Outcome> {
+        let by = *self.cancel.borrow();
+        by.map(|by| Outcome::Cancelled { by })
+    }
+
+    /// The same, at the last moment: from here on, the run is not stopped.
+    fn commit(&self) -> Option<Outcome> {
+        self.committing.store(true, Ordering::SeqCst);
+        let stopped = self.now();
+        if stopped.is_some() {
+            self.committing.store(false, Ordering::SeqCst);
+        }
+        stopped
+    }
+}
+
 /// The outputs of a run, for its record and to take them back.
 pub(crate) type Outputs = (Vec<Artifact>, Vec<Published>);
 
@@ -465,26 +497,33 @@ impl Rest {
         Ok(())
     }
 
-    /// Completes the outputs, then makes them visible, all or none. A program
-    /// that has not written one has failed, which is the outcome.
-    pub(crate) fn publish(self) -> Result<Result<Outputs, Outcome>, Fault> {
-        let complete = match self.outputs {
-            Expected::Typed(outputs) => outputs
-                .into_iter()
-                .map(complete)
-                .collect::<Result<Vec<_>, _>>()?,
-            Expected::Program(None) => Vec::new(),
-            Expected::Program(Some(scratch)) => match scratch.collect()? {
+    /// Completes the outputs, then makes them visible, all or none, unless `stop`
+    /// gives an outcome before the first is. A program that has not written one has
+    /// failed, which is the outcome.
+    pub(crate) fn publish(self, stop: &Stop) -> Result<Result<Outputs, Outcome>, Fault> {
+        let mut completed = Vec::new();
+        match self.outputs {
+            Expected::Typed(outputs) => {
+                for output in outputs {
+                    if let Some(outcome) = stop.now() {
+                        return Ok(Err(outcome));
+                    }
+                    completed.push(complete(output)?);
+                }
+            }
+            Expected::Program(None) => {}
+            Expected::Program(Some(scratch)) => match scratch.collect(stop)? {
                 Err(outcome) => return Ok(Err(outcome)),
                 Ok(found) => {
                     let pairs = scratch.wanted().iter().zip(found);
-                    pairs
-                        .map(|(wanted, found)| from_program(wanted, found))
-                        .collect()
+                    completed.extend(pairs.map(|(wanted, found)| from_program(wanted, found)));
                 }
             },
-        };
-        let (places, artifacts): (Vec<_>, Vec<_>) = complete.into_iter().unzip();
+        }
+        if let Some(outcome) = stop.commit() {
+            return Ok(Err(outcome));
+        }
+        let (places, artifacts): (Vec<_>, Vec<_>) = completed.into_iter().unzip();
         Ok(Ok((artifacts, publish_all(places)?)))
     }
 }

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata, MetadataExt};
+use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use rustix::fs::OFlags;
 use wharf_model::digest::Hasher;
 use wharf_model::name::{MAX_TREE_FILES, MAX_TREE_PARTS, TreePath};
 use wharf_model::{Digest, ErrorKind, Fault};
@@ -91,9 +92,14 @@ impl FolderSource {
     fn open_file(&self, index: usize) -> Result<OpenFile, Fault> {
         let entry = &self.entries[index];
         let path = self.path.join(entry.path.as_str());
+        let mut options = OpenOptions::new();
+        // Does not wait, should there be a pipe now.
+        options
+            .read(true)
+            .custom_flags(OFlags::NONBLOCK.bits() as i32);
         let file = self
             .folder
-            .open(entry.path.as_str())
+            .open_with(entry.path.as_str(), &options)
             .map_err(|error| cannot_read(&path, &error))?;
         let metadata = file
             .metadata()

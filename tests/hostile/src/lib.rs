@@ -26,6 +26,10 @@ impl Guest for Component {
     fn nap(seconds: u64) {
         time::nap(seconds)
     }
+    fn stubborn() {
+        time::stubborn()
+    }
+
     fn cooperative() -> Result<(), String> {
         time::cooperative()
     }

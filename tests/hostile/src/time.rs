@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use crate::wharf::step::context;
+use crate::wharf::step::{context, telemetry};
 
 /// Computes forever, without a call into the host.
 pub fn spin() {
@@ -28,6 +28,13 @@ pub fn fill() {
 /// Sleeps: at once where the clock is virtual, else on the host's time.
 pub fn nap(seconds: u64) {
     std::thread::sleep(Duration::from_secs(seconds));
+}
+
+/// Looks as if it would behave, and does not.
+pub fn stubborn() {
+    context::is_cancelled();
+    telemetry::log(telemetry::Level::Info, "asked", &[]);
+    spin();
 }
 
 /// Behaves: asks between pieces of work whether to stop.

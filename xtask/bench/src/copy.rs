@@ -18,14 +18,33 @@ const SPEED: f64 = 0.8;
 /// At most so much memory, in MiB, whatever the file's size.
 const MEMORY: f64 = 64.0;
 
+/// What counts as the same memory for 4 GiB as for 1 GiB.
+const SAME: f64 = 1.1;
+
 /// Measures 4 GiB, or what `--quick` makes of it, and the memory for 1 GiB.
 pub(crate) fn measure(setup: &Setup) -> Result<Vec<Measurement>> {
     let sizes: &[u64] = if setup.quick { &[1] } else { &[4, 1] };
     let folder = setup.work.join("copy");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut measurements = Vec::new();
+    let mut peaks: Vec<Vec<f64>> = Vec::new();
     for gib in sizes {
-        measurements.extend(measure_size(setup, &folder, *gib)?);
+        let size = measure_size(setup, &folder, *gib)?;
+        peaks.extend(size.last().map(|memory| memory.readings.clone()));
+        measurements.extend(size);
+    }
+    if let [large, small] = &peaks[..] {
+        measurements.push(Measurement {
+            name: "copy-memory-growth".to_owned(),
+            what: "peak resident memory for 4 GiB".to_owned(),
+            unit: "MiB",
+            readings: large.clone(),
+            yardstick: Some(Yardstick {
+                what: "the same for 1 GiB",
+                readings: small.clone(),
+            }),
+            bar: Bar::RatioAtMost(SAME),
+        });
     }
     Ok(measurements)
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use wharf_model::grants::Grant;
 use wharf_model::request::DEFAULT_LOGICAL_TIME;
 use wharf_model::{ErrorKind, Fault, Grants, Request};
-use wharf_runner::{Runner, Surroundings};
+use wharf_runner::{Committing, Runner, Surroundings};
 use wharf_store::Store;
 
 use crate::args;
@@ -36,12 +36,14 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
     let runtime = surroundings::runtime()?;
     let ending = runtime.block_on(async {
         let (events, received) = unbounded_channel();
+        let committing = Committing::default();
         let surroundings = Surroundings {
             id: surroundings::new_run_id()?,
             events,
             progress: Arc::default(),
             counters: Arc::default(),
-            cancel: surroundings::cancellation()?,
+            cancel: surroundings::cancellation(&committing)?,
+            committing,
         };
         let reporter = Reporter::start(style, &request, &surroundings, received);
         let result = runner.run(request, surroundings).await;

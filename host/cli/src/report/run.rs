@@ -128,21 +128,25 @@ fn bar() -> ProgressBar {
     bar
 }
 
+/// How the bar looks: where nothing is known, in bytes, and in other units.
+const SPINNER: &str = "{spinner} {prefix}  {wide_msg}";
+const BYTES: &str = "{spinner} {prefix}  [{bar:20}] {binary_bytes}/{binary_total_bytes}  \
+                     {binary_bytes_per_sec}  {wide_msg}";
+const COUNT: &str = "{spinner} {prefix}  [{bar:20}] {human_pos}/{human_len} {wide_msg}";
+
 fn spinner() -> ProgressStyle {
-    style("{spinner} {prefix}  {wide_msg}")
+    style(SPINNER)
 }
 
 fn bytes_style() -> ProgressStyle {
-    style(
-        "{spinner} {prefix}  [{bar:20}] {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {wide_msg}",
-    )
+    style(BYTES)
 }
 
 fn count_style() -> ProgressStyle {
-    style("{spinner} {prefix}  [{bar:20}] {human_pos}/{human_len} {wide_msg}")
+    style(COUNT)
 }
 
-/// The templates above are constants: a test parses them.
+/// A test parses all templates.
 fn style(template: &str) -> ProgressStyle {
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -364,11 +368,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_valid() {
-        for template in [
-            "{spinner} {prefix}  {wide_msg}",
-            "{binary_bytes_per_sec}",
-            "{human_pos}/{human_len}",
-        ] {
+        for template in [SPINNER, BYTES, COUNT] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }

@@ -22,9 +22,10 @@ pub(super) fn points(
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
     allocations: FuncValidatorAllocations,
+    budget: usize,
 ) -> Result<(Points, u32, FuncValidatorAllocations)> {
     let mut validator = function.into_validator(allocations);
-    let analysis = Analysis::run(&mut validator, body)?;
+    let analysis = Analysis::run(&mut validator, body, budget)?;
     let points = match analysis {
         Some(analysis) => analysis.points(),
         None => all_points(body)?,
@@ -83,7 +84,12 @@ struct Analysis {
     numbers: Vec<Option<usize>>,
     /// Counts straight pieces of code.
     piece: usize,
+    /// How many values at the bottom of the stack are known to be exact.
+    exact: usize,
 }
+
+/// Most values that are copied to follow one function.
+pub(super) const BUDGET: usize = 1 << 21;
 
 impl Analysis {
     /// Nothing where the function cannot be followed: it is too large, or jumps in
@@ -91,10 +97,11 @@ impl Analysis {
     fn run<T: WasmModuleResources>(
         validator: &mut FuncValidator<T>,
         body: &FunctionBody<'_>,
+        budget: usize,
     ) -> Result<Option<Self>> {
         let parameters = validator.len_locals();
         validator.read_locals(&mut body.get_binary_reader())?;
-        let mut analysis = Self::new(validator, parameters);
+        let mut analysis = Self::new(validator, parameters, budget);
         let mut operators = body.get_operators_reader()?;
         while !operators.eof() {
             let at = operators.original_position();
@@ -107,11 +114,16 @@ impl Analysis {
             // Where code cannot be reached, the stack can be anything.
             let height = validator.operand_stack_height() as usize;
             analysis.stack.resize(height, Value::Exact);
+            analysis.exact = analysis.exact.min(height);
         }
         Ok(Some(analysis))
     }
 
-    fn new<T: WasmModuleResources>(validator: &FuncValidator<T>, parameters: u32) -> Self {
+    fn new<T: WasmModuleResources>(
+        validator: &FuncValidator<T>,
+        parameters: u32,
+        budget: usize,
+    ) -> Self {
         let mut values = Vec::new();
         let mut number = |local: u32| {
             let ty = validator.get_local_type(local);
@@ -130,14 +142,20 @@ impl Analysis {
             makers: Vec::new(),
             places: Places::default(),
             stack: Vec::new(),
-            locals: Locals::new(values),
+            locals: Locals::new(values, budget),
             numbers,
             piece: 0,
+            exact: 0,
         }
     }
 
     /// Goes on by an instruction. Says whether it can be followed.
     fn step(&mut self, operator: &Operator<'_>, arity: Option<(u32, u32)>, end: usize) -> bool {
+        if !self.locals.is_reached() {
+            // What is never done makes nothing. Blocks are followed all the same.
+            self.jump(operator);
+            return !is_unknown_jump(operator);
+        }
         let number = |local: u32| self.numbers.get(local as usize).copied().flatten();
         match *operator {
             Operator::LocalGet { local_index } if let Some(local) = number(local_index) => {
@@ -145,22 +163,24 @@ impl Analysis {
                 self.stack.push(value);
             }
             Operator::LocalSet { local_index } if let Some(local) = number(local_index) => {
-                let value = self.stack.pop().unwrap_or(Value::Exact);
+                let value = self.pop();
                 self.locals.set(local, value);
             }
             Operator::LocalTee { local_index } if let Some(local) = number(local_index) => {
-                let value = self.stack.pop().unwrap_or(Value::Exact);
+                let value = self.pop();
                 self.locals.set(local, value);
                 self.stack.push(value);
             }
-            Operator::Drop => drop(self.stack.pop()),
+            Operator::Drop => drop(self.pop()),
             _ => match self.jump(operator) {
                 // What is on the stack is not followed from one block to the next.
                 true => {
                     self.piece += 1;
-                    for value in std::mem::take(&mut self.stack) {
-                        self.see(value);
+                    for at in self.exact.min(self.stack.len())..self.stack.len() {
+                        self.see(self.stack[at]);
+                        self.stack[at] = Value::Exact;
                     }
+                    self.exact = self.stack.len();
                 }
                 false => {
                     let known = arity.filter(|_| !is_unknown_jump(operator));
@@ -190,7 +210,11 @@ impl Analysis {
             }
             Operator::BrIf { relative_depth } => locals.branch(*relative_depth, places),
             Operator::BrTable { targets } => {
-                for depth in targets.targets().flatten().chain([targets.default()]) {
+                let mut depths: Vec<_> = targets.targets().flatten().collect();
+                depths.push(targets.default());
+                depths.sort_unstable();
+                depths.dedup();
+                for depth in depths {
                     locals.branch(depth, places);
                 }
                 locals.stop();
@@ -199,6 +223,12 @@ impl Analysis {
             _ => return false,
         }
         true
+    }
+
+    fn pop(&mut self) -> Value {
+        let value = self.stack.pop().unwrap_or(Value::Exact);
+        self.exact = self.exact.min(self.stack.len());
+        value
     }
 
     fn take_from(&mut self, local: usize, end: usize) -> Value {
@@ -236,6 +266,7 @@ impl Analysis {
     fn other(&mut self, operator: &Operator<'_>, takes: u32, gives: u32, end: usize) {
         let kept = self.stack.len().saturating_sub(takes as usize);
         let taken = self.stack.split_off(kept);
+        self.exact = self.exact.min(kept);
         let passes = passes(operator);
         let is_made = |value: &Value| matches!(value, Value::Made(_));
         if taken.len() == passes.len() && taken.iter().any(is_made) {
@@ -388,79 +419,105 @@ impl Loose {
         forms.fold(Forms::default(), Forms::with)
     }
 
-    /// From the assumption that none has a NaN.
-    fn find_without_nan(&mut self, makers: &[Maker], places: &[Place], ways: &[Vec<usize>]) {
-        let mut doubted: Vec<usize> = (0..places.len()).collect();
-        while let Some(at) = doubted.pop() {
-            let gets = places[at].gets.iter();
+    /// From the assumption that none has a NaN. What a place loses, those lose that
+    /// get its value: each is looked at once for each form.
+    fn find_without_nan(&mut self, makers: &[Maker], places: &[Place], ways: &Ways) {
+        let mut lost: Vec<usize> = Vec::new();
+        for (place, at) in places.iter().zip(0..) {
+            let gets = place.gets.iter();
             let forms = gets.map(|(value, through)| self.without_nan_by(makers, *value, *through));
-            let forms = forms.fold(self.without_nan[at], Forms::and);
-            if forms != self.without_nan[at] {
-                self.without_nan[at] = forms;
-                doubted.extend(&ways[at]);
+            self.without_nan[at] = forms.fold(self.without_nan[at], Forms::and);
+            if self.without_nan[at] != Forms::ALL {
+                lost.push(at);
+            }
+        }
+        while let Some(from) = lost.pop() {
+            for (to, through) in &ways[from] {
+                let forms = self.without_nan[from].all();
+                let forms = forms.filter_map(|lanes| through.form(lanes));
+                let forms = forms.fold(Forms::default(), Forms::with);
+                let left = self.without_nan[*to].and(forms);
+                if left != self.without_nan[*to] {
+                    self.without_nan[*to] = left;
+                    lost.push(*to);
+                }
             }
         }
     }
 
     /// Assumes that all places are loose that get some loose value.
-    fn assume(&mut self, makers: &[Maker], places: &[Place], ways: &[Vec<usize>]) {
-        let mut found: Vec<usize> = (0..places.len()).collect();
-        while let Some(at) = found.pop() {
-            if self.forms[at].is_some() || !self.is_used[at] {
-                continue;
+    fn assume(&mut self, makers: &[Maker], places: &[Place], ways: &Ways) {
+        let mut found: Vec<usize> = Vec::new();
+        for (place, at) in places.iter().zip(0..) {
+            if self.is_used[at] && self.forms[at].is_none() {
+                let gets = place.gets.iter();
+                let mut forms =
+                    gets.filter_map(|(value, through)| self.form_by(makers, *value, *through));
+                self.forms[at] = forms.next();
+                found.extend(self.forms[at].map(|_| at));
             }
-            let gets = places[at].gets.iter();
-            let mut forms =
-                gets.filter_map(|(value, through)| self.form_by(makers, *value, *through));
-            self.forms[at] = forms.next();
-            if self.forms[at].is_some() {
-                found.extend(&ways[at]);
+        }
+        while let Some(from) = found.pop() {
+            for (to, through) in &ways[from] {
+                if self.is_used[*to] && self.forms[*to].is_none() {
+                    self.forms[*to] = self.forms[from].and_then(|lanes| through.form(lanes));
+                    found.extend(self.forms[*to].map(|_| *to));
+                }
             }
         }
     }
 
     /// Withdraws that where a place gets something else, too.
-    fn withdraw(&mut self, makers: &[Maker], places: &[Place], ways: &[Vec<usize>]) {
-        let mut doubted: Vec<usize> = (0..places.len()).collect();
-        while let Some(at) = doubted.pop() {
-            let fits = |form: Lanes| {
-                let mut gets = places[at].gets.iter();
-                gets.all(|(value, through)| {
-                    self.form_by(makers, *value, *through) == Some(form)
-                        || self.without_nan_by(makers, *value, *through).contains(form)
-                })
-            };
-            let holds = self.forms[at].is_none_or(fits);
-            if !holds {
-                self.forms[at] = None;
-                doubted.extend(&ways[at]);
+    fn withdraw(&mut self, makers: &[Maker], places: &[Place], ways: &Ways) {
+        let fits = |place: &Place, form: Lanes| {
+            place.gets.iter().all(|(value, through)| {
+                let (value, through) = (*value, *through);
+                self.form_by(makers, value, through) == Some(form)
+                    || self.without_nan_by(makers, value, through).contains(form)
+            })
+        };
+        let mut exact: Vec<(usize, bool)> = Vec::new();
+        for (place, at) in places.iter().zip(0..).filter(|(_, at)| self.is_used[*at]) {
+            match self.forms[at] {
+                Some(form) if fits(place, form) => {}
+                form => exact.push((at, form.is_some())),
             }
-            if self.forms[at].is_none() && self.is_used[at] {
-                // What goes from local to local cannot be made canonical on its
-                // way: the place that it comes from must be exact, too.
-                for (value, _) in &places[at].gets {
-                    if let Value::Held(from) = value
-                        && self.forms[*from].take().is_some()
-                    {
-                        doubted.push(*from);
-                        doubted.extend(&ways[*from]);
-                    }
+        }
+        for (at, _) in &exact {
+            self.forms[*at] = None;
+        }
+        while let Some((at, seemed_loose)) = exact.pop() {
+            // Who gets the value of a place that only seemed loose is not, either.
+            for (to, _) in ways[at].iter().filter(|_| seemed_loose) {
+                if self.forms[*to].take().is_some() {
+                    exact.push((*to, true));
+                }
+            }
+            // What goes from local to local cannot be made canonical on its way: the
+            // place that it comes from must be exact, too.
+            for (value, _) in &places[at].gets {
+                if let Value::Held(from) = value
+                    && self.forms[*from].take().is_some()
+                {
+                    exact.push((*from, true));
                 }
             }
         }
     }
 }
 
-/// For each place, those that get its value.
-fn ways(makers: &[Maker], places: &[Place]) -> Vec<Vec<usize>> {
+/// For each place, those that get its value, and how.
+type Ways = Vec<Vec<(usize, Through)>>;
+
+fn ways(makers: &[Maker], places: &[Place]) -> Ways {
     let mut ways = vec![Vec::new(); places.len()];
     for (place, to) in places.iter().zip(0..) {
-        for (value, _) in &place.gets {
+        for (value, through) in &place.gets {
             match value {
-                Value::Held(from) => ways[*from].push(to),
+                Value::Held(from) => ways[*from].push((to, *through)),
                 Value::Made(index) => {
                     if let Origin::Place(from) = makers[*index].origin {
-                        ways[from].push(to);
+                        ways[from].push((to, *through));
                     }
                 }
                 Value::Exact | Value::WithoutNan(_) => {}

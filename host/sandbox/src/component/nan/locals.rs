@@ -109,21 +109,18 @@ pub(super) struct Locals {
     now: Vec<Value>,
     is_reached: bool,
     blocks: Vec<Block>,
-    /// What was copied so far.
-    copied: usize,
+    /// How many values may still be copied, which bounds the analysis.
+    budget: usize,
 }
-
-/// Most values that are copied for one function, which bounds its analysis.
-const MAX_COPIED: usize = 1 << 24;
 
 impl Locals {
     /// At the beginning of a function, which is a block, too.
-    pub(super) fn new(now: Vec<Value>) -> Self {
+    pub(super) fn new(now: Vec<Value>, budget: usize) -> Self {
         let mut locals = Self {
             now,
             is_reached: true,
             blocks: Vec::new(),
-            copied: 0,
+            budget,
         };
         locals.open(None, false);
         locals
@@ -139,7 +136,18 @@ impl Locals {
 
     /// Whether the function is too large to be followed.
     pub(super) const fn are_too_many(&self) -> bool {
-        self.copied > MAX_COPIED
+        self.budget == 0
+    }
+
+    /// Whether the code can be reached.
+    pub(super) const fn is_reached(&self) -> bool {
+        self.is_reached
+    }
+
+    /// Whether all locals may be copied once more.
+    fn pays(&mut self) -> bool {
+        self.budget = self.budget.saturating_sub(self.now.len() + 1);
+        self.budget > 0
     }
 
     fn open(&mut self, label: Option<Meeting>, is_loop: bool) {
@@ -156,16 +164,18 @@ impl Locals {
     }
 
     pub(super) fn begin_loop(&mut self, places: &mut Places) {
-        self.copied += self.now.len();
-        let label = Meeting::with_places(&self.now, places);
-        self.now.clone_from(&label.values);
-        self.open(Some(label), true);
+        let label = self.pays().then(|| Meeting::with_places(&self.now, places));
+        if let Some(label) = &label {
+            self.now.clone_from(&label.values);
+        }
+        self.open(label, true);
     }
 
     pub(super) fn begin_if(&mut self) {
-        self.copied += self.now.len();
         self.open(None, false);
-        if let Some(block) = self.blocks.last_mut() {
+        if self.pays()
+            && let Some(block) = self.blocks.last_mut()
+        {
             block.otherwise = Some(self.now.clone());
         }
     }
@@ -182,11 +192,11 @@ impl Locals {
 
     /// One of the ways on from here leads to a label.
     pub(super) fn branch(&mut self, depth: u32, places: &mut Places) {
+        if !self.is_reached || !self.pays() {
+            return;
+        }
         let at = self.blocks.len().checked_sub(1 + depth as usize);
-        if let Some(block) = at.and_then(|at| self.blocks.get_mut(at))
-            && self.is_reached
-        {
-            self.copied += self.now.len();
+        if let Some(block) = at.and_then(|at| self.blocks.get_mut(at)) {
             match &mut block.label {
                 Some(label) => label.join(&self.now, places),
                 None => block.label = Some(Meeting::of(&self.now)),

@@ -30,11 +30,11 @@ use wasmparser::{
     BinaryReader, FuncToValidate, FuncValidatorAllocations, FunctionBody, Parser, ValidPayload,
     Validator, ValidatorResources, WasmFeatures,
 };
-use wharf_model::Fault;
+use wharf_model::{ErrorKind, Fault};
 
 use super::Kind;
 use super::prescan::damaged;
-use analysis::points;
+use analysis::{BUDGET, points};
 use operators::{Lanes, effect};
 
 /// Bytes of magic and version, with which modules and components begin.
@@ -45,30 +45,67 @@ const CODE: u8 = 10;
 const MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
 
-type Result<T> = std::result::Result<T, wasmparser::BinaryReaderError>;
+/// Most bytes of a function once it is rewritten: what is more takes too long to
+/// compile, as in `prescan`. Rewriting adds some 20 bytes for a value.
+const MAX_BODY_BYTES: usize = 2 << 20;
+/// Most locals of a function, as WebAssembly's own tools have it.
+const MAX_LOCALS: u32 = 50_000;
+
+/// Why code cannot be rewritten.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Damaged(#[from] wasmparser::BinaryReaderError),
+    #[error(
+        "one of the component's functions has {0} bytes once its NaNs are made canonical; \
+         the most is {MAX_BODY_BYTES}"
+    )]
+    TooLarge(usize),
+    #[error(
+        "one of the component's functions has {0} locals, more than {MAX_LOCALS} with those \
+         that its NaNs need"
+    )]
+    TooManyLocals(u32),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Damaged(error) => damaged(&error),
+            error => Self::new(ErrorKind::InvalidComponent, error.to_string())
+                .hint("split the function, or build with less inlining"),
+        }
+    }
+}
+
+type Result<T> = std::result::Result<T, Error>;
 
 /// Rewrites all code of a component or module. Its depth is bounded before.
 ///
 /// # Errors
 /// Where the bytes are not valid WebAssembly.
 pub(super) fn canonicalize(wasm: &[u8], kind: Kind) -> std::result::Result<Vec<u8>, Fault> {
-    let rewritten = match kind {
-        Kind::Component => component(wasm),
-        Kind::CoreModule => module(wasm),
-    };
-    rewritten.map_err(|error| damaged(&error))
+    Ok(canonicalize_within(wasm, kind, BUDGET)?)
 }
 
-fn component(bytes: &[u8]) -> Result<Vec<u8>> {
+/// The same, with a budget for the analysis of each function.
+fn canonicalize_within(wasm: &[u8], kind: Kind, budget: usize) -> Result<Vec<u8>> {
+    match kind {
+        Kind::Component => component(wasm, budget),
+        Kind::CoreModule => module(wasm, budget),
+    }
+}
+
+fn component(bytes: &[u8], budget: usize) -> Result<Vec<u8>> {
     sections(bytes, |id, content| match id {
-        MODULE => module(content).map(Some),
-        COMPONENT => component(content).map(Some),
+        MODULE => module(content, budget).map(Some),
+        COMPONENT => component(content, budget).map(Some),
         _ => Ok(None),
     })
 }
 
-fn module(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut code = code_section(bytes)?;
+fn module(bytes: &[u8], budget: usize) -> Result<Vec<u8>> {
+    let mut code = code_section(bytes, budget)?;
     sections(bytes, |id, _| {
         Ok((id == CODE).then(|| code.take()).flatten())
     })
@@ -96,7 +133,7 @@ fn sections(
 
 /// The content of a module's code section, rewritten; none where it has no code,
 /// or none that needs it.
-fn code_section(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+fn code_section(bytes: &[u8], budget: usize) -> Result<Option<Vec<u8>>> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut allocations = FuncValidatorAllocations::default();
     let mut bodies = Vec::new();
@@ -111,7 +148,7 @@ fn code_section(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
             false => body.as_bytes().encode(&mut bodies),
             true => {
                 let rewritten;
-                (rewritten, allocations) = rewrite(function, &body, allocations)?;
+                (rewritten, allocations) = rewrite(function, &body, allocations, budget)?;
                 rewritten.encode(&mut bodies);
                 changed = true;
             }
@@ -196,8 +233,9 @@ fn rewrite(
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
     allocations: FuncValidatorAllocations,
+    budget: usize,
 ) -> Result<(Vec<u8>, FuncValidatorAllocations)> {
-    let (points, locals, allocations) = points(function, body, allocations)?;
+    let (points, locals, allocations) = points(function, body, allocations, budget)?;
     Ok((insert(body, locals, &points)?, allocations))
 }
 
@@ -211,6 +249,9 @@ fn insert(body: &FunctionBody<'_>, locals: u32, points: &[(usize, Lanes)]) -> Re
         if !types.contains(&lanes.ty()) {
             types.push(lanes.ty());
         }
+    }
+    if locals + types.len() as u32 > MAX_LOCALS {
+        return Err(Error::TooManyLocals(locals));
     }
     let local = |lanes: Lanes| {
         let at = types.iter().position(|ty| *ty == lanes.ty());
@@ -235,5 +276,8 @@ fn insert(body: &FunctionBody<'_>, locals: u32, points: &[(usize, Lanes)]) -> Re
         }
     }
     copy.extend_from_slice(&bytes[copied..]);
-    Ok(copy)
+    match copy.len() <= MAX_BODY_BYTES {
+        true => Ok(copy),
+        false => Err(Error::TooLarge(copy.len())),
+    }
 }

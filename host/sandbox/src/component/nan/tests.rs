@@ -202,6 +202,103 @@ fn damaged_code_is_an_error() {
     assert!(canonicalize(&whole[..whole.len() - 1], Kind::CoreModule).is_err());
 }
 
+/// A function without code that runs, after a jump: the stack can be anything there.
+#[test]
+fn dead_code_is_left_alone() {
+    for dead in [
+        "select i32.eqz drop",
+        "f64.add drop",
+        "f64.add f32.demote_f64 local.set 1 drop",
+        "f32.mul f32.sqrt local.tee 1 f32.mul drop",
+        "block (result f64) f64.const 1 f64.const 2 f64.add br 0 f32.mul drop end drop",
+        "f64x2.extract_lane 1 local.set 0",
+        "if f64.const 1 f64.sqrt drop else f32.const 1 f32.sqrt local.set 1 end",
+    ] {
+        let text = format!(
+            "(module (memory 1) (func (param f64) (local f32)
+                i32.const 0  local.get 0  local.get 0  f64.mul  f64.const 1
+                block  br 0 {dead}  end
+                f64.add  f64.store))"
+        );
+        let wasm = wat::parse_str(&text).unwrap();
+        Validator::new().validate_all(&rewritten(&wasm)).unwrap();
+    }
+}
+
+/// What cannot be followed is made canonical everywhere, as in the reference.
+#[test]
+fn functions_that_cannot_be_followed_come_to_the_same() {
+    let (ours, reference) = (ours(), reference());
+    for seed in 0..100 {
+        let wasm = wat::parse_str(Code::generate(seed)).unwrap();
+        let rewritten = canonicalize_within(&wasm, Kind::CoreModule, 0).unwrap();
+        let wanted = memory_after(&reference, &wasm);
+        assert!(memory_after(&ours, &rewritten) == wanted, "seed {seed}");
+    }
+    let tail = "(module (func (param f64) (result f64)
+        (return_call 0 (f64.add (local.get 0) (local.get 0)))))";
+    assert_eq!(points(tail), 1);
+}
+
+/// Shapes whose analysis would take very long, were it not bounded.
+#[test]
+fn shapes_that_multiply_are_analysed_at_once() {
+    let float = "(f64.add (local.get 0) (local.get 0))";
+    let many = |text: &str, times: usize| text.repeat(times);
+    let locals = many("(local f64)", 40_000);
+    let table = format!("(br_table {} (i32.const 0))", many("0 ", 100_000));
+    let shapes = [
+        format!(
+            "{float} drop {} {} {}",
+            many("i32.const 0 ", 100_000),
+            many("block end ", 80_000),
+            many("drop ", 100_000)
+        ),
+        format!("(loop (local.set 1 {float}) {table})"),
+        format!(
+            "(block {} drop)",
+            many(
+                &format!(
+                    "(if (i32.const 0) (then (local.set 1 {float}))) (br_if 0 (i32.const 0)) "
+                ),
+                3000
+            )
+            .as_str()
+            .to_owned()
+                + float
+        ),
+        many("loop ", 900) + float + " drop " + &many("end ", 900),
+    ];
+    for body in shapes {
+        let text = format!("(module (func (param f64) {locals} {body}))");
+        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
+        Validator::new().validate_all(&rewritten(&wasm)).unwrap();
+    }
+}
+
+#[test]
+fn what_becomes_too_large_is_refused() {
+    let message = |text: &str| {
+        let wasm = wat::parse_str(text).unwrap();
+        canonicalize(&wasm, Kind::CoreModule)
+            .unwrap_err()
+            .to_string()
+    };
+    let body = "f64.sqrt f64.neg ".repeat(150_000);
+    let large = message(&format!(
+        "(module (func (param f64) (result f64) local.get 0 {body}))"
+    ));
+    assert!(
+        large.contains("bytes once its NaNs are made canonical"),
+        "{large}"
+    );
+    let locals = "(local f32)".repeat(49_999);
+    let many = message(&format!(
+        "(module (func (param f64) (result f64) {locals} (f64.sqrt (local.get 0))))"
+    ));
+    assert!(many.contains("has 50000 locals"), "{many}");
+}
+
 #[test]
 fn random_code_comes_to_what_the_reference_comes_to() {
     let (ours, reference) = (ours(), reference());
@@ -292,6 +389,12 @@ impl Code {
             .collect();
         format!(
             "(module (memory (export \"memory\") 1) (data (i32.const 0) \"{data}\")
+             (global $f32 (mut f32) (f32.const 0)) (global $f64 (mut f64) (f64.const 0))
+             (global $v128 (mut v128) (v128.const i64x2 0 0)) (global $i32 (mut i32) (i32.const 0))
+             (func $f32 (param f32) (result f32) (f32.mul (local.get 0) (f32.const 2)))
+             (func $f64 (param f64) (result f64) (f64.store (i32.const 8) (local.get 0)) (local.get 0))
+             (func $v128 (param v128) (result v128) (f64x2.add (local.get 0) (local.get 0)))
+             (func $i32 (param i32) (result i32) (local.get 0))
              (func (export \"run\") (param $f32_0 f32) (param $f64_0 f64) {} {counters}
              {body}))",
             locals.concat()
@@ -360,6 +463,19 @@ impl Code {
                     writeln!(text, "({name}.store {address} {value})")
                 }
                 4 => writeln!(text, "(drop {value})"),
+                10 if self.below(4) == 0 => {
+                    let condition = self.value(Ty::Integer, 2);
+                    let end = self.pick(&["(return)", "(unreachable)", "(br 0)"]);
+                    let never = "(i32.and (i32.const 0) ";
+                    match end {
+                        "(return)" => writeln!(text, "(if {condition} (then {end}))"),
+                        _ => writeln!(text, "(if {never} {condition}) (then {end}))"),
+                    }
+                }
+                10 => {
+                    let name = ty.name();
+                    writeln!(text, "(global.set ${name} {value})")
+                }
                 _ => writeln!(text, "(local.set {} {value})", self.local(ty)),
             };
         }
@@ -399,7 +515,7 @@ impl Code {
 
     fn value(&mut self, ty: Ty, depth: u32) -> String {
         let name = ty.name();
-        match self.below(if depth == 0 { 3 } else { 14 }) {
+        match self.below(if depth == 0 { 3 } else { 18 }) {
             0 => self.constant(ty),
             1 => format!("(local.get {})", self.local(ty)),
             2 => format!("({name}.load {})", self.address()),
@@ -423,6 +539,13 @@ impl Code {
                 format!("(if (result {name}) {condition} (then {a}) (else {b}))")
             }
             6 => self.other(ty, depth - 1),
+            7 => format!("(call ${name} {})", self.value(ty, depth - 1)),
+            8 => format!("(global.get ${name})"),
+            9 => {
+                let (a, b) = (self.value(ty, depth - 1), self.value(ty, depth - 1));
+                let local = self.local(ty);
+                format!("(block (result {name}) {a} {b} (local.set {local}))")
+            }
             _ => self.operation(ty, depth - 1),
         }
     }
