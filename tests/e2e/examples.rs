@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::{Project, target_folder};
+use crate::harness::{Project, guest, source_folder, target_folder};
 use crate::typed::{evaluate, fit, split_table};
 
 /// One point of accuracy.
@@ -64,4 +64,30 @@ fn models_are_as_accurate_as_those_of_scikit_learn() {
             "{step} reaches {reached}, scikit-learn {wanted}"
         );
     }
+}
+
+/// What a newcomer copies is what is built and run here.
+#[test]
+fn the_first_step_of_the_readme_works() {
+    let source = |path: &str| {
+        let path = source_folder().join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let readme = source("README.md");
+    let world = source("guest-examples/lines/wit/world.wit");
+    // The examples share one copy of the contract; a step of one's own has its own.
+    let code = source("guest-examples/lines/src/lib.rs");
+    let code = code.replace(r#"path: ["../../wit", "wit"]"#, r#"path: "wit""#);
+    assert!(readme.contains(&format!("```wit\n{world}```")), "{world}");
+    assert!(readme.contains(&format!("```rust\n{code}```")), "{code}");
+
+    let project = Project::with(&[("README.md", &readme)]);
+    let arguments = ["text=README.md", "kept=kept.txt", "word=wharf"];
+    let count = project.step(&guest("lines"), &arguments).results();
+    let kept: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.contains("wharf"))
+        .collect();
+    assert_eq!(count, kept.len());
+    assert_eq!(project.text("kept.txt"), kept.join("\n"));
 }

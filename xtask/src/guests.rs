@@ -42,9 +42,10 @@ pub(crate) enum Language {
 }
 
 /// The guests in `guest-examples/NAME`.
-const EXAMPLES: [(&str, Language); 14] = [
+const EXAMPLES: [(&str, Language); 15] = [
     ("noop", Language::Rust),
     ("copy", Language::Rust),
+    ("lines", Language::Rust),
     ("split", Language::Rust),
     ("train", Language::Rust),
     ("evaluate", Language::Rust),
