@@ -364,3 +364,24 @@ fn a_function_with_other_parameters_is_refused() {
     let ended = project.step("step.wasm", &["--json"]).run().exits(1);
     assert_ne!(ended.json()["error"]["kind"], "internal", "{ended}");
 }
+
+/// A processor's own NaN has another sign, and another payload where one of the
+/// operands was a NaN.
+#[test]
+fn a_nan_has_the_same_bits_everywhere() {
+    let made = "(f64.store (i32.const 1000) (f64.div (f64.load (i32.const 2000)) (f64.const 0)))
+        (f64.store (i32.const 1008)
+            (f64.mul (f64.const -nan:0x123456789) (f64.const 2)))
+        (v128.store (i32.const 1016)
+            (f32x4.sqrt (f32x4.splat (f32.neg (f32.const 1)))))";
+    let create = format!("(drop {})", open(4, "data", CREATE, READ | WRITE));
+    let vector =
+        "(i32.store (i32.const 500) (i32.const 1000)) (i32.store (i32.const 504) (i32.const 32))";
+    let write = "(drop (call $fd_write (i32.load (i32.const 60000)) (i32.const 500) (i32.const 1) (i32.const 600)))";
+    let project = project("data", &format!("{create} {made} {vector} {write}"));
+    run(&project, &[]).record(0);
+    let double = 0x7ff8_0000_0000_0000_u64.to_le_bytes();
+    let single = 0x7fc0_0000_u32.to_le_bytes();
+    let wanted = [&double[..], &double, &single, &single, &single, &single].concat();
+    assert_eq!(project.read("out"), wanted);
+}
