@@ -89,5 +89,5 @@ fn the_first_step_of_the_readme_works() {
         .filter(|line| line.contains("wharf"))
         .collect();
     assert_eq!(count, kept.len());
-    assert_eq!(project.text("kept.txt"), kept.join("\n"));
+    assert_eq!(project.text("kept.txt"), kept.join("\n") + "\n");
 }

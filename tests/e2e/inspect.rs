@@ -369,7 +369,7 @@ fn doctor_says_what_the_machine_offers() {
     };
     assert_eq!(state("compiler"), "ok");
     assert_eq!(state("compile cache"), "ok");
-    assert_eq!(state("store"), "missing");
+    assert_eq!(state("store"), "none");
     for name in [
         "wharf",
         "machine",

@@ -114,7 +114,7 @@ fn output_bytes_are_limited_over_all_outputs() {
         "6000",
     ];
     let run = project.step(&guest("split"), &both);
-    exceeds(&project, run, "output-bytes", "5.9 KiB");
+    exceeds(&project, run, "output-bytes", "6000 B");
     let program = [
         "--out",
         "data=out",
@@ -182,7 +182,7 @@ fn bytes_of_a_call_are_limited() {
     ] {
         let arguments: Vec<_> = binding.into_iter().chain(["mib=64"]).collect();
         let run = project.step(&hostile(function), &arguments);
-        exceeds(&project, run, "call-bytes", "5 MiB");
+        exceeds(&project, run, "call-bytes", "4 MiB");
     }
     let run = project.step(&hostile("big-write"), &["sink=out", "mib=5"]);
     exceeds(&project, run, "call-bytes", "4 MiB");

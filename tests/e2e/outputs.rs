@@ -66,16 +66,29 @@ fn an_output_inside_an_input_is_refused() {
     project().refuses_step(&guest("tree"), &arguments, &output(&says));
 }
 
-/// The input was opened before: the step sees the old bytes to the end.
 #[test]
-fn an_output_may_replace_the_input() {
+fn an_output_never_replaces_an_input_or_the_step() {
     let project = project();
-    let arguments = ["data=data", "copy=data", "--force"];
-    let record = project.step(&guest("copy"), &arguments).record(0);
-    assert_eq!(
-        record["inputs"][0]["digest"],
-        record["outputs"][0]["digest"]
-    );
+    fs::copy(guest("copy"), project.path("copy.wasm")).unwrap();
+    std::os::unix::fs::symlink("data", project.path("link")).unwrap();
+    for (input, copy) in [
+        ("data", "data"),
+        ("data", "folder/../data"),
+        ("link", "data"),
+        ("data", "link"),
+        ("data", "copy.wasm"),
+    ] {
+        let arguments = [
+            &*format!("data={input}"),
+            &*format!("copy={copy}"),
+            "--force",
+        ];
+        let says = [
+            "is what the step is made from, or reads",
+            "choose another path",
+        ];
+        project.refuses_step("copy.wasm", &arguments, &output(&says));
+    }
     assert_eq!(project.text("data"), "x");
 }
 
@@ -87,8 +100,9 @@ fn a_link_is_read_through_and_replaced_itself() {
     project.step(&step, &["data=link", "result=r"]).record(0);
     let says = ["the output `link` exists already"];
     project.refuses_step(&step, &["data=data", "result=link"], &output(&says));
+    project.write("other", "x");
     project
-        .step(&step, &["data=data", "result=link", "--force"])
+        .step(&step, &["data=other", "result=link", "--force"])
         .record(0);
     assert!(!project.path("link").is_symlink());
     assert_eq!(project.text("data"), "x");
@@ -165,9 +179,9 @@ struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
     /// `None` where mounting needs rights that the test does not have; says so.
-    fn mount(folder: &'a Path) -> Option<Self> {
+    fn mount(folder: &'a Path, options: &str) -> Option<Self> {
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
             .arg(folder)
             .output();
         let why = match mount {
@@ -201,7 +215,7 @@ fn a_full_disk_fails_the_run_and_leaves_nothing() {
     project.write("big/file", &bytes);
     fs::create_dir(project.path("disk")).unwrap();
     let folder = project.path("disk");
-    let Some(_disk) = SmallDisk::mount(&folder) else {
+    let Some(_disk) = SmallDisk::mount(&folder, "size=4m") else {
         return;
     };
     let (copy, tree, program) = (guest("copy"), guest("tree"), guest("hostile-cli"));
@@ -225,7 +239,7 @@ fn a_full_disk_under_the_store_fails_the_run() {
     let project = Project::with(&[("data", "x")]);
     fs::create_dir(project.path("disk")).unwrap();
     let folder = project.path("disk");
-    let Some(_disk) = SmallDisk::mount(&folder) else {
+    let Some(_disk) = SmallDisk::mount(&folder, "size=4m") else {
         return;
     };
     let filler = vec![7; 4 << 20];
@@ -252,4 +266,26 @@ fn a_full_disk_under_the_store_fails_the_run() {
     ended.exits(RETRYABLE);
     assert_eq!(files(), ["data", "disk/filler", "result"]);
     assert_eq!(project.text("result"), "old");
+}
+
+/// Found out before the step runs, not after its work.
+#[test]
+fn a_store_that_cannot_be_written_is_refused_before_the_step_runs() {
+    let project = Project::with(&[("data", "x")]);
+    fs::create_dir(project.path("store")).unwrap();
+    let folder = project.path("store");
+    let Some(_disk) = SmallDisk::mount(&folder, "ro") else {
+        return;
+    };
+    let arguments = ["data=data", "result=r", "--json", "--store", "store"];
+    let ended = project.step(&guest("noop"), &arguments).run().exits(2);
+    let started = ended
+        .events()
+        .iter()
+        .any(|event| event["event"] == "started");
+    assert!(!started, "{ended}");
+    assert_eq!(ended.json()["error"]["kind"], "command-line");
+    let hint = ended.json()["error"]["problems"][0]["hint"].to_string();
+    assert!(hint.contains("--no-record"), "{ended}");
+    project.holds(&["data", "store/"]);
 }

@@ -217,3 +217,12 @@ fn a_record_that_is_damaged_is_named_and_hides_no_other() {
     assert_eq!(listed.json(), second);
     listed.says(&[id]);
 }
+
+#[test]
+fn a_new_store_is_kept_out_of_version_control() {
+    let project = Project::with(&[("data", "x")]);
+    project
+        .step(&guest("noop"), &["data=data", "result=r"])
+        .record(0);
+    assert_eq!(project.text(".wharf/.gitignore"), "*\n");
+}

@@ -15,11 +15,16 @@ impl Guest for Step {
             bytes.extend(chunk);
         }
         let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-        let lines: Vec<&str> = text.lines().filter(|line| line.contains(&word)).collect();
-        for chunk in lines.join("\n").as_bytes().chunks(CHUNK as usize) {
+        let mut lines = String::new();
+        let mut count = 0;
+        for line in text.lines().filter(|line| line.contains(&word)) {
+            lines += &format!("{line}\n");
+            count += 1;
+        }
+        for chunk in lines.as_bytes().chunks(CHUNK as usize) {
             kept.write(chunk).map_err(|error| error.to_string())?;
         }
-        Ok(lines.len() as u32)
+        Ok(count)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::Timestamp;
@@ -94,7 +95,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) params: Option<PathBuf>,
 
-    /// Replace outputs that exist
+    /// Replace outputs that exist: files, and folders with all that is in them
     #[arg(long)]
     pub(crate) force: bool,
 
@@ -129,7 +130,7 @@ pub(crate) struct World {
     pub(crate) grants: Vec<Grant>,
 
     /// The seed of all randomness [default: derived from step, parameters and inputs]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_count)]
     pub(crate) seed: Option<u64>,
 
     /// Where the virtual clock starts [default: 2000-01-01T00:00:00Z]
@@ -154,7 +155,7 @@ pub(crate) struct LimitArgs {
     timeout: Option<Millis>,
 
     /// Fuel, about one unit an instruction: the same on every machine [default: none]
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", value_parser = parse_count)]
     fuel: Option<u64>,
 
     /// Bytes written to outputs [default: 16GiB]
@@ -204,11 +205,11 @@ impl LimitArgs {
 #[command(next_help_heading = "Places")]
 pub(crate) struct Places {
     /// The folder of the store [default: the nearest .wharf, else one here]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE")]
+    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE", value_parser = folder())]
     pub(crate) store: Option<PathBuf>,
 
     /// The folder of compiled code [default: wharf/compiled in the user's cache]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_CACHE")]
+    #[arg(long, value_name = "FOLDER", env = "WHARF_CACHE", value_parser = folder())]
     pub(crate) cache: Option<PathBuf>,
 }
 
@@ -224,7 +225,7 @@ pub(crate) struct Inspect {
     pub(crate) limits: LimitArgs,
 
     /// The folder of compiled code [default: wharf/compiled in the user's cache]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_CACHE")]
+    #[arg(long, value_name = "FOLDER", env = "WHARF_CACHE", value_parser = folder())]
     pub(crate) cache: Option<PathBuf>,
 
     /// Print JSON
@@ -237,11 +238,11 @@ pub(crate) struct Inspect {
 #[command(after_help = "Example: wharf runs --limit 5")]
 pub(crate) struct Runs {
     /// How many to list
-    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20)]
-    pub(crate) limit: usize,
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = parse_count)]
+    pub(crate) limit: u64,
 
     /// The folder of the store [default: the nearest .wharf]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE")]
+    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE", value_parser = folder())]
     pub(crate) store: Option<PathBuf>,
 
     /// Print the records as JSON, one a line
@@ -262,7 +263,7 @@ pub(crate) struct Show {
     pub(crate) logs: bool,
 
     /// The folder of the store [default: the nearest .wharf]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE")]
+    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE", value_parser = folder())]
     pub(crate) store: Option<PathBuf>,
 
     /// Print the record as JSON (with --logs, then the events as JSON lines)
@@ -292,16 +293,32 @@ pub(crate) struct Completions {
     pub(crate) shell: Shell,
 }
 
+/// A folder, which may be empty: an empty variable is as good as none.
+fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+fn parse_count(text: &str) -> Result<u64, String> {
+    let digits: String = text.chars().filter(|c| *c != '_').collect();
+    digits
+        .parse()
+        .map_err(|_| "write a whole number from 0 on, such as 1000000 or 1_000_000".to_owned())
+}
+
 fn parse_binding(text: &str) -> Result<Binding, String> {
     Binding::parse(text, BindingKind::BySignature).map_err(|error| error.to_string())
 }
 
 fn parse_input(text: &str) -> Result<Binding, String> {
-    Binding::parse(text, BindingKind::Input).map_err(|error| error.to_string())
+    Binding::parse(text, BindingKind::Input).map_err(|error| artifact(&error.to_string()))
 }
 
 fn parse_output(text: &str) -> Result<Binding, String> {
-    Binding::parse(text, BindingKind::Output).map_err(|error| error.to_string())
+    Binding::parse(text, BindingKind::Output).map_err(|error| artifact(&error.to_string()))
+}
+
+fn artifact(message: &str) -> String {
+    message.replace("NAME=VALUE", "NAME=PATH")
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {

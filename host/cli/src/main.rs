@@ -52,12 +52,10 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
         error.kind(),
         ClapKind::DisplayHelp | ClapKind::DisplayVersion
     );
-    if !(wrong && json) {
+    let hint = parameter_hint(error);
+    if !(wrong && json) && hint.is_none() {
         // A closed pipe is nothing to report to.
         let _ = error.print();
-        if let Some(hint) = parameter_hint(error) {
-            report::err(&format!("\n  hint: {hint}"));
-        }
         return ExitCode::from(if wrong {
             wharf_model::exit::ExitCode::Usage as u8
         } else {
@@ -65,7 +63,7 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
         });
     }
     let message = one_line(&error.to_string());
-    let hint = parameter_hint(error).unwrap_or_else(|| "see --help".to_owned());
+    let hint = hint.unwrap_or_else(|| "see --help".to_owned());
     let ending = Ending::from(Fault::new(ErrorKind::CommandLine, message).hint(hint));
     report::errors::report(&ending, json);
     ending.exit_code()
@@ -76,9 +74,11 @@ fn refuse(error: &clap::Error, json: bool) -> ExitCode {
 fn parameter_hint(error: &clap::Error) -> Option<String> {
     use clap::error::{ContextKind, ContextValue};
     let usage = error.get(ContextKind::Usage)?.to_string();
-    let (ClapKind::UnknownArgument, true) = (error.kind(), usage.contains("wharf run")) else {
+    let is_run = error.kind() == ClapKind::UnknownArgument && usage.contains("wharf run");
+    // An option that was misspelt is another mistake.
+    if !is_run || error.get(ContextKind::SuggestedArg).is_some() {
         return None;
-    };
+    }
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
@@ -91,6 +91,7 @@ fn parameter_hint(error: &clap::Error) -> Option<String> {
 /// What clap says before it repeats the usage, on one line.
 fn one_line(text: &str) -> String {
     let message = text.split("\n\nUsage:").next().unwrap_or(text);
+    let message = message.split("\n\n  tip:").next().unwrap_or(message);
     let words: Vec<_> = message.split_whitespace().collect();
     words.join(" ").trim_start_matches("error: ").to_owned()
 }

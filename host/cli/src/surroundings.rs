@@ -75,7 +75,12 @@ pub(crate) fn default_cache_folder() -> Option<PathBuf> {
 /// The compile cache. Without one, runs are slower and nothing else: a folder
 /// that cannot be used is said, and done without.
 pub(crate) fn compile_cache(folder: Option<&Path>) -> Option<CompileCache> {
-    let folder = folder.map(Path::to_owned).or_else(default_cache_folder)?;
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.map(Path::to_owned).or_else(default_cache_folder);
+    let Some(folder) = folder else {
+        tracing::warn!("running without a compile cache: set HOME, XDG_CACHE_HOME or WHARF_CACHE");
+        return None;
+    };
     match CompileCache::open(&folder) {
         Ok(cache) => Some(cache),
         Err(fault) => {
@@ -106,7 +111,8 @@ pub(crate) fn sandbox(cache: Option<CompileCache>) -> Result<Sandbox, Fault> {
 /// has put above, in a folder that all may write to, is not taken: it would get
 /// the records of this user's runs.
 pub(crate) fn store_folder(given: Option<&Path>) -> PathBuf {
-    if let Some(given) = given {
+    // An empty variable is as good as none.
+    if let Some(given) = given.filter(|given| !given.as_os_str().is_empty()) {
         return given.to_owned();
     }
     let here = std::env::current_dir().unwrap_or_default();
@@ -170,7 +176,10 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(20);
 /// How much longer it may take where it is just being committed.
 const COMMIT_WITHIN: Duration = Duration::from_secs(4);
 
-/// Becomes `Some` at the first SIGINT or SIGTERM. The second one, or a run that
+/// Signals within this time are one.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
+/// Becomes `Some` at the first SIGINT, SIGTERM or SIGHUP. The second one, or a run that
 /// does not end in time, ends the process.
 ///
 /// On a thread of its own: the run's may be held up by a disk that does not
@@ -202,6 +211,8 @@ pub(crate) fn cancellation(
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// The terminal was closed.
+    hangup: Signal,
 }
 
 impl Signals {
@@ -215,6 +226,7 @@ impl Signals {
         let signals = Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
         };
         drop(entered);
         Ok((runtime, signals))
@@ -224,13 +236,26 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Cancellation::Interrupt,
             _ = self.terminate.recv() => Cancellation::Terminate,
+            _ = self.hangup.recv() => Cancellation::Terminate,
+        }
+    }
+
+    /// A signal that somebody sends once more, because the first was not enough.
+    /// Some senders signal a process and its group at once.
+    async fn once_more(&mut self) {
+        let first = Instant::now();
+        loop {
+            self.next().await;
+            if first.elapsed() >= SAME_SIGNAL {
+                return;
+            }
         }
     }
 
     async fn watch(mut self, stop: &watch::Sender<Option<Cancellation>>, committing: &Committing) {
         let by = self.next().await;
         let _ = stop.send(Some(by));
-        let why = match tokio::time::timeout(LEAVE_WITHIN, self.next()).await {
+        let why = match tokio::time::timeout(LEAVE_WITHIN, self.once_more()).await {
             Ok(_) => "at the second signal",
             Err(_) => "since the run did not end",
         };
@@ -249,10 +274,11 @@ impl Signals {
 /// Sends Wharf's own diagnostics to the error output: warnings, or what
 /// `WHARF_LOG` says (`error`, `warn`, `info`, `debug`, `trace`).
 pub(crate) fn trace_to_stderr() {
-    let wanted = std::env::var("WHARF_LOG")
-        .ok()
-        .and_then(|text| text.parse::<LevelFilter>().ok());
-    let level = wanted.unwrap_or(LevelFilter::WARN);
+    let wanted = std::env::var("WHARF_LOG").unwrap_or_default();
+    let level = match &*wanted {
+        "" => LevelFilter::WARN,
+        wanted => wanted.parse().unwrap_or(LevelFilter::WARN),
+    };
     let wharf = [
         "wharf",
         "wharf_model",
@@ -269,4 +295,7 @@ pub(crate) fn trace_to_stderr() {
         .with(targets)
         .with(lines)
         .init();
+    if !wanted.is_empty() && wanted.parse::<LevelFilter>().is_err() {
+        tracing::warn!("WHARF_LOG is `{wanted}`; it knows error, warn, info, debug and trace");
+    }
 }

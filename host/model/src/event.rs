@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Event {
-    /// The component is being compiled, which later runs need not do.
-    Compiling,
+    /// The component is being compiled.
+    Compiling {
+        /// Whether the code is kept, so that later runs need not.
+        kept: bool,
+    },
     /// The guest starts.
     Started {
         /// Whether it is a program, whose standard output is its own.

@@ -51,6 +51,13 @@ impl Fault {
             .hint("this is a bug in Wharf: please report it with the command that you ran")
     }
 
+    /// Says where it is, before what it is.
+    #[must_use]
+    pub fn at(mut self, place: &dyn fmt::Display) -> Self {
+        self.message = format!("`{place}`: {}", self.message);
+        self
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

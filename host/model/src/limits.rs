@@ -193,10 +193,24 @@ impl fmt::Display for LimitKind {
 /// assert!("12 parsecs".parse::<Bytes>().is_err());
 /// assert!("-1".parse::<Bytes>().is_err());
 /// assert_eq!(Bytes(1536).to_string(), "1.5 KiB");
+/// assert_eq!(Bytes(1536).exact(), "1.5 KiB");
+/// assert_eq!(Bytes(5_000_000).exact(), "5000000 B");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// As it is shown, or in bytes where that would round it.
+    #[must_use]
+    pub fn exact(self) -> String {
+        let shown = self.to_string();
+        match shown.parse() == Ok(self) {
+            true => shown,
+            false => format!("{} B", self.0),
+        }
+    }
+}
 
 /// The units that people write, in the order that they are looked for. Single
 /// letters mean what capital ones mean in Kubernetes: `Mi` is 1,048,576 and `M` is
@@ -298,7 +312,7 @@ impl Millis {
 
 /// A text that is not a length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a length of time: write a number and a unit, such as 90s, 5m or 1h 30m")]
+#[error("not a length of time: write a number and a unit (h, m, s, ms), such as 90s, 5m or 1h 30m")]
 pub struct ParseMillisError;
 
 impl FromStr for Millis {

@@ -282,7 +282,7 @@ fn bind(
         ParameterType::Output { tree } => {
             refuse_json(name, json)?;
             refuse_kind(name, "an output", BindingKind::Input, given)?;
-            let path = PathBuf::from(&once(name, ty, given)?.text);
+            let path = path(once(name, ty, given)?)?;
             Ok(Bound::Output {
                 shape: shape(*tree),
                 path,
@@ -341,15 +341,24 @@ fn bind_inputs(
         (Arity::Many, [_, ..]) => given.to_vec(),
         (Arity::One | Arity::Optional | Arity::Many, _) => vec![once(name, ty, given)?],
     };
-    let paths = given
-        .iter()
-        .map(|binding| PathBuf::from(&binding.text))
-        .collect();
+    let paths = given.iter().map(|binding| path(binding));
+    let paths = paths.collect::<Result<_, _>>()?;
     Ok(Bound::Inputs {
         shape,
         arity,
         paths,
     })
+}
+
+fn path(binding: &Binding) -> Result<PathBuf, Problem> {
+    match binding.text.is_empty() {
+        false => Ok(PathBuf::from(&binding.text)),
+        true => Err(problem(
+            ErrorKind::Parameter,
+            format!("parameter `{}` has no path", binding.name),
+            format!("write {}=PATH", binding.name),
+        )),
+    }
 }
 
 fn once<'a>(name: &str, ty: &ParameterType, given: &[&'a Binding]) -> Result<&'a Binding, Problem> {

@@ -105,7 +105,9 @@ pub fn parse_text(ty: &ValueType, text: &str) -> Result<Json, ValueError> {
         _ => match serde_json::from_str(text) {
             Ok(json) => checker.check(ty, &json),
             Err(error) => Err(ValueError {
-                detail: Some(format!("not JSON: {error}")),
+                detail: Some(format!(
+                    "not JSON: {error}; lists are written [1, 2], records {{\"a\": 1}}"
+                )),
                 ..checker.error(&wanted(ty), excerpt(text))
             }),
         },

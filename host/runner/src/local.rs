@@ -358,8 +358,9 @@ fn cannot_create(folder: &Path, error: &io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             let message = format!(
-                "outputs may not be written in `{}`: {error}",
-                folder.display()
+                "outputs may not be written in `{}`: {}",
+                folder.display(),
+                error.kind()
             );
             Fault::new(ErrorKind::Output, message).hint("choose another folder")
         }

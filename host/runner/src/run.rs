@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
@@ -152,23 +154,33 @@ impl Runner {
         let size = file.size();
         let read = || file.read(digest);
         let opening = self.sandbox.open_with(digest, size, &request.limits, read);
-        let opened = unless_cancelled(opening, &run.stop.cancel).await?;
+        let opened = unless_cancelled(opening, &run.stop.cancel).await;
+        let opened = opened.map_err(|stopped| stopped.of(&request))?;
+        tracing::debug!(%digest, compiled = opened.is_compiled(), "opened the component");
         let signature = &opened.description().signature;
         let function = signature.resolve(request.step.function.as_deref());
         let function = function
-            .map_err(|error| Fault::new(ErrorKind::NotAStep, error.to_string()))?
+            .map_err(|error| Fault::new(ErrorKind::NotAStep, error.to_string()))
+            .map_err(|fault| Stopped::from(fault).of(&request))?
             .cloned();
         let plan = plan::plan(request, function.as_ref())?;
         run.draft.plan(&plan);
         run.draft.timings.prepare_us = run.watch.lap();
 
         let staged = stage(&plan, &run.counters)?;
+        tracing::debug!(step = %plan.step, "opened all inputs, made places for all outputs");
         run.draft.timings.stage_us = run.watch.lap();
 
         let events = run.events.clone();
-        let compiling = move || drop(events.send(Event::Compiling));
+        let compiling = move |kept| drop(events.send(Event::Compiling { kept }));
         let preparing = self.sandbox.prepare(opened, &plan.limits, compiling);
-        let component = unless_cancelled(preparing, &run.stop.cancel).await?;
+        let step = plan.step.path.clone();
+        let component = unless_cancelled(preparing, &run.stop.cancel).await;
+        let component = component.map_err(|stopped| stopped.in_file(&step))?;
+        tracing::debug!(
+            from_cache = component.from_cache(),
+            "the component is ready"
+        );
         run.draft.timings.compiled_before = component.from_cache();
         run.draft.timings.prepare_us += run.watch.lap();
 
@@ -204,6 +216,7 @@ impl Runner {
         };
         let _ = run.events.send(Event::Started { program });
         let Called { outcome, usage } = self.sandbox.call(component, call).await?;
+        tracing::debug!(outcome = %outcome, memory = usage.memory_bytes, "the guest has ended");
         run.draft.record.usage = usage;
         run.draft.timings.invoke_us = run.watch.lap();
 
@@ -254,6 +267,29 @@ enum Stopped {
     Error(RunError),
 }
 
+impl Stopped {
+    /// Names the file that a component is in, where it is at fault: among many steps,
+    /// nobody knows else.
+    fn in_file(self, path: &Path) -> Self {
+        use ErrorKind::{InvalidComponent, MissingImport, NotAComponent, NotAStep};
+        match self {
+            Self::Error(RunError::Fault(fault))
+                if matches!(
+                    fault.kind(),
+                    InvalidComponent | MissingImport | NotAComponent | NotAStep
+                ) =>
+            {
+                Self::Error(fault.at(&path.display()).into())
+            }
+            other => other,
+        }
+    }
+
+    fn of(self, request: &Request) -> Self {
+        self.in_file(&request.step.path)
+    }
+}
+
 impl<E: Into<RunError>> From<E> for Stopped {
     fn from(error: E) -> Self {
         Self::Error(error.into())
@@ -269,7 +305,7 @@ fn open(request: &Request, draft: &mut Draft) -> Result<Arc<ComponentFile>, Stop
         true => Ok(Arc::new(file)),
         false => Err(Stopped::Outcome(Outcome::LimitExceeded {
             limit: LimitKind::ComponentBytes,
-            allowed: allowed.to_string(),
+            allowed: allowed.exact(),
         })),
     }
 }

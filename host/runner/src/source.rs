@@ -131,12 +131,16 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
 /// is not.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Fault {
     let path = path.display();
+    let is_url = path.to_string().contains("://");
     match error.kind() {
         io::ErrorKind::NotFound => Fault::new(
             ErrorKind::Input,
             format!("the input `{path}` does not exist"),
         )
-        .hint("check the path; it is relative to the current folder"),
+        .hint(match is_url {
+            true => "inputs are files of this machine; download it first",
+            false => "check the path; it is relative to the current folder",
+        }),
         io::ErrorKind::PermissionDenied => Fault::new(
             ErrorKind::Input,
             format!("the input `{path}` may not be read by you"),

@@ -1,7 +1,7 @@
 //! Opens a plan's inputs and makes places for its outputs, before anything
 //! runs; and completes, publishes or forgets them afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,7 +96,7 @@ pub(crate) fn stage(plan: &Plan, counters: &Arc<IoCounters>) -> Result<Staged, R
         Some(function) => stage.function(function, &plan.arguments)?,
         None => stage.program(plan)?,
     };
-    stage.check_places();
+    stage.check_places(&plan.step.path);
     if !stage.problems.is_empty() {
         return Err(BadRequest {
             problems: stage.problems,
@@ -256,7 +256,8 @@ impl Stage<'_> {
 
     /// An output inside an input would change what the step reads; one inside
     /// another output would vanish when that is replaced, and so would an input.
-    fn check_places(&mut self) {
+    fn check_places(&mut self, step: &Path) {
+        self.check_replaced(step);
         self.check_nested();
         for (place, path) in &self.places {
             let tree = self.trees.iter().find(|(tree, _)| place.starts_with(tree));
@@ -269,6 +270,31 @@ impl Stage<'_> {
                         tree.display()
                     ),
                     hint: Some("choose a path outside of the input".to_owned()),
+                });
+            }
+        }
+    }
+
+    /// What a run is made from must still be there when somebody looks at its
+    /// record, whatever may be replaced.
+    fn check_replaced(&mut self, step: &Path) {
+        let inputs = self.inputs.iter().map(|input| Path::new(&input.path));
+        let read = inputs
+            .chain([step])
+            .filter_map(|path| path.canonicalize().ok());
+        let read: BTreeSet<PathBuf> = read.collect();
+        for (place, path) in &self.places {
+            if place
+                .canonicalize()
+                .is_ok_and(|place| read.contains(&place))
+            {
+                self.problems.push(Problem {
+                    kind: ErrorKind::Output,
+                    message: format!(
+                        "the output `{}` is what the step is made from, or reads",
+                        path.display()
+                    ),
+                    hint: Some("choose another path for the output".to_owned()),
                 });
             }
         }

@@ -16,7 +16,9 @@ use wasmtime::component::{Instance, Resource, ResourceAny, ResourceTable, Val};
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder};
 use wharf_model::event::{Event, Stream};
-use wharf_model::limits::{Bytes, CALL_BYTES, LimitKind, Limits, Millis, RESULT_BYTES};
+use wharf_model::limits::{
+    Bytes, CALL_BYTES, CHUNK_BYTES, LimitKind, Limits, Millis, RESULT_BYTES,
+};
 use wharf_model::outcome::{Cancellation, Retry};
 use wharf_model::record::Usage;
 use wharf_model::signature::{Arity, FailureType, Function};
@@ -571,7 +573,7 @@ fn explain(error: &wasmtime::Error, limits: &Limits) -> Result<Outcome, Fault> {
         Some(Trap::OutOfFuel) => exceeded(LimitKind::Fuel, &limits.fuel.unwrap_or_default()),
         Some(Trap::StackOverflow) => exceeded(LimitKind::Stack, &"512 KiB"),
         _ if is_store_handles(error) => exceeded(LimitKind::Handles, &STORE_HANDLES),
-        _ if is_call_bytes(error) => exceeded(LimitKind::CallBytes, &Bytes(CALL_BYTES as u64)),
+        _ if is_call_bytes(error) => exceeded(LimitKind::CallBytes, &Bytes(CHUNK_BYTES as u64)),
         _ if is_instances(error) => exceeded(
             LimitKind::Instances,
             &"1000 instances, 100 memories, 1000 tables",

@@ -173,7 +173,7 @@ impl Sandbox {
     }
 
     /// Makes a component ready to run. `compiling` is called before it is
-    /// compiled, and not where compiled code was in the cache.
+    /// compiled, with whether the code is kept; and not where it was in the cache.
     ///
     /// # Errors
     /// Where the component needs what nobody provides, or compiling it takes
@@ -182,7 +182,7 @@ impl Sandbox {
         &self,
         opened: Opened,
         limits: &Limits,
-        compiling: impl FnOnce(),
+        compiling: impl FnOnce(bool),
     ) -> Result<Component, PrepareError> {
         let Opened {
             digest,
@@ -198,7 +198,7 @@ impl Sandbox {
         let (code, from_cache) = match code {
             Code::Compiled(code) => (code, true),
             Code::Wasm(wasm) => {
-                compiling();
+                compiling(self.cache.is_some());
                 let job = Job::Compile(self.settings(limits));
                 let compiled = self.compiler.run(&wasm, job, limits).await?;
                 self.keep(&key, &compiled);

@@ -67,7 +67,7 @@ impl MemoryLimiter {
     fn grow(&mut self, bytes: u64) -> wasmtime::Result<bool> {
         let wanted = self.used.saturating_add(bytes);
         if wanted > self.limit {
-            let allowed = wharf_model::limits::Bytes(self.limit);
+            let allowed = wharf_model::limits::Bytes(self.limit).exact();
             return Err(Exceeded::new(LimitKind::Memory, allowed).into());
         }
         self.used = wanted;
@@ -154,7 +154,7 @@ impl Budget {
             true => Ok(()),
             false => {
                 self.spent.fetch_sub(bytes, Ordering::Relaxed);
-                let allowed = wharf_model::limits::Bytes(self.allowed);
+                let allowed = wharf_model::limits::Bytes(self.allowed).exact();
                 Err(Exceeded::new(self.limit, allowed))
             }
         }

@@ -89,7 +89,7 @@ async fn prepare(
     let wasm = wat::parse_str(text).unwrap();
     let digest = Digest::of(&wasm);
     let opened = sandbox.open(wasm, digest, limits).await?;
-    sandbox.prepare(opened, limits, || {}).await
+    sandbox.prepare(opened, limits, |_| {}).await
 }
 
 /// A module of one page that imports some functions and has a body.

@@ -22,6 +22,8 @@ use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use rustix::fs::Access;
+use rustix::io::Errno;
 use wharf_model::event::Event;
 use wharf_model::record::{FORMAT, RunId};
 use wharf_model::{ErrorKind, Fault, Record};
@@ -75,7 +77,21 @@ impl Store {
     /// # Errors
     /// Where a folder cannot be made or used.
     pub fn prepare(&self) -> Result<(), Fault> {
-        self.objects().map(|_| ())
+        self.objects()?;
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let parts = [RUNS, LOGS].map(|part| folder.join(part));
+        let all = parts.iter().chain([folder]).filter(|path| path.exists());
+        for path in all {
+            let access = Access::WRITE_OK | Access::EXEC_OK;
+            match rustix::fs::access(path, access) {
+                // Another run has just left nothing behind.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(cannot_create(path, &error.into())),
+            }
+        }
+        Ok(())
     }
 
     /// Removes the folder of a local store, where this process made it and it
@@ -88,7 +104,10 @@ impl Store {
             for part in [RUNS, LOGS] {
                 let _ = std::fs::remove_dir(folder.join(part));
             }
-            let _ = std::fs::remove_dir(folder);
+            let _ = std::fs::remove_file(folder.join(IGNORED));
+            if std::fs::remove_dir(folder).is_err() {
+                ignore(folder);
+            }
         }
     }
 
@@ -103,6 +122,9 @@ impl Store {
             self.made.store(true, Ordering::Relaxed);
         }
         let objects = open_folder(folder)?;
+        if self.made.load(Ordering::Relaxed) {
+            ignore(folder);
+        }
         Ok(&**self.objects.get_or_init(|| objects))
     }
 
@@ -156,7 +178,10 @@ impl Store {
                     self.place
                 ),
             )
-            .hint("a newer version of Wharf may have written it")
+            .hint(match error.is_data() {
+                true => "a newer version of Wharf may have written it",
+                false => "the file is damaged: restore it, or remove it",
+            })
         })?;
         match record.format == FORMAT {
             true => Ok(record),
@@ -218,6 +243,9 @@ impl Store {
         let ids = self.runs().await?;
         if text == "last" {
             return ids.into_iter().next().ok_or_else(|| self.unknown(text));
+        }
+        if text.is_empty() {
+            return Err(self.unknown(text));
         }
         let fits = |id: &&RunId| id.as_str().starts_with(text) || id.as_str().ends_with(text);
         let fitting: Vec<_> = ids.iter().filter(fits).collect();
@@ -297,11 +325,22 @@ impl Store {
     }
 }
 
+/// Keeps the store out of version control: it is not source.
+const IGNORED: &str = ".gitignore";
+
+fn ignore(folder: &Path) {
+    // A store works without it.
+    let _ = std::fs::write(folder.join(IGNORED), "*\n");
+}
+
 fn cannot_create(folder: &Path, error: &std::io::Error) -> Fault {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     match error.kind() {
         PermissionDenied | ReadOnlyFilesystem => {
-            let message = format!("the store `{}` may not be made: {error}", folder.display());
+            let message = format!(
+                "the store `{}` may not be written by you: {error}",
+                folder.display()
+            );
             Fault::new(ErrorKind::CommandLine, message)
                 .hint("say where it shall be with --store or WHARF_STORE, or leave it out with --no-record")
         }

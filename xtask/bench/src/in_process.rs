@@ -51,7 +51,7 @@ impl InProcess {
             let opened = self.sandbox.open(wasm, digest, &self.limits).await?;
             let signature = &opened.description().signature;
             let function = signature.resolve(function)?.context("not a step")?.clone();
-            let component = self.sandbox.prepare(opened, &self.limits, || {}).await?;
+            let component = self.sandbox.prepare(opened, &self.limits, |_| {}).await?;
             Ok(Step {
                 component,
                 function,

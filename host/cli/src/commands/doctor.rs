@@ -8,6 +8,7 @@ use serde::Serialize;
 use wharf_model::limits::Limits;
 use wharf_model::{Digest, Fault};
 use wharf_sandbox::WASMTIME_VERSION;
+use wharf_store::Store;
 
 use crate::args;
 use crate::report::{bytes, out};
@@ -31,6 +32,8 @@ enum State {
     Ok,
     /// Not there; something is slower, weaker or cannot be done.
     Missing,
+    /// Not there, and nothing is wrong with that.
+    None,
     /// There, and it does not work.
     Broken,
 }
@@ -60,6 +63,7 @@ fn check_text(check: &Check) -> String {
     let mark = match check.state {
         State::Ok => "ok     ",
         State::Missing => "missing",
+        State::None => "-      ",
         State::Broken => "BROKEN ",
     };
     let hint = check
@@ -184,14 +188,16 @@ fn cache(args: &args::Doctor) -> Check {
 
 fn store(args: &args::Doctor) -> Check {
     let folder = surroundings::store_folder(args.places.store.as_deref());
-    match folder.is_dir() {
-        true => ok("store", folder.display().to_string()),
-        false => not_ok(
-            "store",
-            State::Missing,
-            folder.display().to_string(),
-            "the first run makes it",
-        ),
+    let shown = folder.display().to_string();
+    if !folder.is_dir() {
+        return not_ok("store", State::None, shown, "the first run makes it");
+    }
+    match Store::in_folder(&folder).prepare() {
+        Ok(()) => ok("store", shown),
+        Err(fault) => {
+            let hint = fault.advice().unwrap_or_default().to_owned();
+            not_ok("store", State::Broken, fault.to_string(), hint)
+        }
     }
 }
 
@@ -258,14 +264,9 @@ const TOOLCHAINS: [Toolchain; 5] = [
     },
     Toolchain {
         name: "js guests",
-        command: &[
-            "npm",
-            "ls",
-            "--parseable",
-            "@bytecodealliance/componentize-js",
-        ],
-        wanted: "componentize-js",
-        hint: "npm install @bytecodealliance/componentize-js",
+        command: &["node", "--version"],
+        wanted: "v",
+        hint: "install Node.js, then npm install @bytecodealliance/componentize-js",
     },
     Toolchain {
         name: "go guests",
@@ -291,6 +292,8 @@ fn toolchain(toolchain: &Toolchain) -> Check {
     };
     let output = Command::new(program)
         .args(arguments)
+        // Some write beside themselves where they have no home.
+        .current_dir(std::env::temp_dir())
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
@@ -301,7 +304,7 @@ fn toolchain(toolchain: &Toolchain) -> Check {
         Some(line) => ok(toolchain.name, short(line)),
         None => not_ok(
             toolchain.name,
-            State::Missing,
+            State::None,
             format!("not found by `{}`", toolchain.command.join(" ")),
             format!("to build steps in that language: {}", toolchain.hint),
         ),

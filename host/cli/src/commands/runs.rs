@@ -3,22 +3,25 @@
 use wharf_model::{Fault, Record};
 
 use crate::args;
-use crate::report::{duration, inert, out};
+use crate::report::{duration, file_name, inert, out};
 use crate::surroundings;
 
 pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
     let store = surroundings::existing_store(args.store.as_deref())?;
-    let records = surroundings::runtime()?.block_on(async {
+    let (records, all) = surroundings::runtime()?.block_on(async {
         let ids = store.runs().await?;
         let mut records = Vec::new();
-        for id in ids.iter().take(args.limit) {
+        for id in &ids {
+            if records.len() as u64 >= args.limit {
+                break;
+            }
             // One record that cannot be read must not hide the others.
             match store.run(id).await {
                 Ok(record) => records.push(record),
                 Err(fault) => tracing::warn!(%fault),
             }
         }
-        Ok::<_, Fault>(records)
+        Ok::<_, Fault>((records, ids.len()))
     })?;
     match args.json {
         true => {
@@ -26,15 +29,13 @@ pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
                 out(&(inert(serde_json::to_string(record).map_err(Fault::internal)?) + "\n"))?;
             }
         }
+        false if all == 0 => out("no runs yet\n")?,
         false => out(&table(&records))?,
     }
     Ok(())
 }
 
 fn table(records: &[Record]) -> String {
-    if records.is_empty() {
-        return "no runs yet\n".to_owned();
-    }
     let header = ["RUN", "STARTED", "STEP", "TOOK", "OUTCOME"].map(str::to_owned);
     let rows: Vec<_> = std::iter::once(header)
         .chain(records.iter().map(row))
@@ -69,7 +70,7 @@ fn row(record: &Record) -> [String; 5] {
     [
         short.to_owned(),
         timings.started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        record.step.reference.clone(),
+        file_name(&record.step.reference),
         duration(micros),
         record.outcome.word(),
     ]

@@ -23,9 +23,10 @@ pub(crate) fn line(event: &Event) -> Option<String> {
                 .unwrap_or_default();
             Some(format!("metric {name} = {value}{step}"))
         }
-        Event::Compiling | Event::Started { .. } | Event::Progress { .. } | Event::Publishing => {
-            None
-        }
+        Event::Compiling { .. }
+        | Event::Started { .. }
+        | Event::Progress { .. }
+        | Event::Publishing => None,
     }
 }
 

@@ -51,6 +51,11 @@ pub(crate) fn err(line: &str) {
     let _ = stderr.write_all(format!("{line}\n").as_bytes());
 }
 
+/// The end of a path, which tells more than its beginning, and fits.
+pub(crate) fn file_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
 /// A size, for people.
 pub(crate) fn bytes(bytes: u64) -> String {
     wharf_model::limits::Bytes(bytes).to_string()

@@ -16,7 +16,7 @@ use wharf_runner::{IoCounters, Surroundings};
 use wharf_sandbox::Progress;
 use wharf_store::Store;
 
-use super::{bytes, duration, err, events, inert, out};
+use super::{bytes, duration, err, events, file_name, inert, out};
 
 /// How often the bar is drawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -165,6 +165,9 @@ impl View {
                         if let Event::Started { program } = event {
                             self.is_program = program;
                         }
+                        if self.style == Style::Json && event == Event::Publishing {
+                            shown = shown.and(self.tell_progress());
+                        }
                         // What comes after a failure may still be shown.
                         shown = shown.and(self.event(&event));
                     }
@@ -193,7 +196,8 @@ impl View {
                 ));
             }
             (Style::Quiet, _) => {}
-            (_, Event::Compiling) => self.phase("compiling: later runs need not"),
+            (_, Event::Compiling { kept: true }) => self.phase("compiling: later runs need not"),
+            (_, Event::Compiling { kept: false }) => self.phase("compiling"),
             (_, Event::Started { .. }) => self.phase_on_terminal("running"),
             (_, Event::Publishing) => self.phase_on_terminal("publishing"),
             (
@@ -288,11 +292,6 @@ impl View {
         }
         bar.tick();
     }
-}
-
-/// The end of a path, which tells more than its beginning, and fits.
-fn file_name(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
 }
 
 fn summary(record: &Record, store: Option<&Store>, colour: bool) {

@@ -237,7 +237,12 @@ fn parse_output(mut output: Vec<u8>) -> Option<(Reply, Vec<u8>)> {
 #[cfg(unix)]
 fn killed_by_limit(output: &Output) -> Option<LimitKind> {
     use std::os::unix::process::ExitStatusExt;
-    let out_of_memory = || String::from_utf8_lossy(&output.stderr).contains("memory allocation");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let out_of_memory = || said.contains("memory allocation");
+    // It did not even have room for the component.
+    if output.status.code() == Some(1) && said.contains("out of memory") {
+        return Some(LimitKind::CompileMemory);
+    }
     let signal = output
         .status
         .signal()
