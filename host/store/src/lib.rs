@@ -32,6 +32,9 @@ use wharf_model::{ErrorKind, Fault, Record};
 /// a log at most what the run's limit allows.
 const MAX_OBJECT_BYTES: u64 = 256 << 20;
 
+/// How often a folder may go while something is written into it.
+const GONE: usize = 100;
+
 /// Where records and logs are.
 const RUNS: &str = "runs";
 const LOGS: &str = "logs";
@@ -270,16 +273,18 @@ impl Store {
 
     /// Writes an object that must not exist, durably.
     async fn create(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), Fault> {
-        let options = PutOptions {
-            mode: PutMode::Create,
-            ..PutOptions::default()
-        };
-        let Err(error) = self
-            .objects()?
-            .put_opts(path, bytes.clone().into(), options)
-            .await
-        else {
-            return Ok(());
+        let mut tries = 0;
+        let error = loop {
+            let options = PutOptions {
+                mode: PutMode::Create,
+                ..PutOptions::default()
+            };
+            let payload = bytes.clone().into();
+            match self.objects()?.put_opts(path, payload, options).await {
+                Ok(_) => return Ok(()),
+                Err(error) if tries < GONE && self.has_gone(&error) => tries += 1,
+                Err(error) => break error,
+            }
         };
         // The answer may be about this very write: its acknowledgement was
         // lost, and a retry met its own object.
@@ -291,6 +296,18 @@ impl Store {
             )),
             Ok(None) | Err(_) => Err(self.fault(&format!("write `{path}`"), &error)),
         }
+    }
+
+    /// Whether the folder was removed meanwhile, by a run that came to nothing and
+    /// found it empty; it is there again then.
+    fn has_gone(&self, error: &object_store::Error) -> bool {
+        let is_gone = io_cause(error).is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound);
+        let folder = self.folder.as_ref().filter(|_| is_gone);
+        folder.is_some_and(|folder| {
+            let made = std::fs::create_dir_all(folder).is_ok();
+            ignore(folder);
+            made
+        })
     }
 
     async fn read(&self, path: &ObjectPath) -> Result<Option<Bytes>, Fault> {
