@@ -228,8 +228,15 @@ impl Temporary {
                 persisted.map_err(|error| error.error)?;
                 Ok(Before::Nothing)
             }
-            // A folder that is not empty is not replaced by a rename.
             Self::Folder(folder) => {
+                match (fs::symlink_metadata(path), overwrite) {
+                    (Err(_), _) => {}
+                    (Ok(_), false) => return Err(io::ErrorKind::AlreadyExists.into()),
+                    (Ok(_), true) => {
+                        let why = "this file system cannot replace a folder at once";
+                        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+                    }
+                }
                 fs::rename(folder.path(), path)?;
                 drop(folder.keep());
                 Ok(Before::Nothing)
@@ -529,6 +536,29 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert_eq!(place.publish().unwrap_err().kind(), ErrorKind::Conflict);
         assert_eq!(names(folder.path()), ["out"]);
+    }
+
+    /// As on a file system that cannot exchange names.
+    #[test]
+    fn without_exchange_files_are_replaced_and_folders_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, tree) = (folder.path().join("file"), folder.path().join("tree"));
+        let go = |path: &Path, is_folder: bool, overwrite: bool| {
+            let place = match is_folder {
+                true => Place::for_folder(path, true).unwrap(),
+                false => Place::for_file(path, true).unwrap().0,
+            };
+            place.temporary.go_without_exchange(path, overwrite)
+        };
+        assert!(matches!(go(&file, false, false), Ok(Before::Nothing)));
+        assert!(matches!(go(&tree, true, false), Ok(Before::Nothing)));
+        assert!(matches!(go(&file, false, true), Ok(Before::Gone)));
+        let error = |result: io::Result<Before>| result.unwrap_err().kind();
+        let exists = io::ErrorKind::AlreadyExists;
+        assert_eq!(error(go(&file, false, false)), exists);
+        assert_eq!(error(go(&tree, true, false)), exists);
+        assert_eq!(error(go(&tree, true, true)), io::ErrorKind::Unsupported);
+        assert_eq!(names(folder.path()), ["file", "tree"]);
     }
 
     #[test]
