@@ -1,12 +1,15 @@
 //! One suite that every kind of store passes.
 
-use super::*;
-use wharf_model::event::Level;
+use bytes::Bytes;
+use object_store::path::Path as ObjectPath;
+use wharf_model::event::{Event, Level};
 use wharf_model::limits::Limits;
 use wharf_model::outcome::Outcome;
-use wharf_model::record::{Host, Step, Timings, Usage};
+use wharf_model::record::{FORMAT, Host, RunId, Step, Timings, Usage};
 use wharf_model::request::DEFAULT_LOGICAL_TIME;
-use wharf_model::{Digest, Record};
+use wharf_model::{Digest, ErrorKind, Record};
+
+use super::*;
 
 fn record(id: &str) -> Record {
     Record {
@@ -143,11 +146,47 @@ async fn a_record_that_is_not_understood_is_a_typed_fault() {
     for store in stores {
         let path = ObjectPath::from("runs/bad.json");
         store
+            .objects
             .create(&path, Bytes::from_static(b"{\"format\": \"wharf.run/9\"}"))
             .await
             .unwrap();
         let fault = store.run(&"bad".parse().unwrap()).await.unwrap_err();
         assert_eq!(fault.kind(), ErrorKind::Store);
         assert!(fault.to_string().contains("runs/bad.json"), "{fault}");
+    }
+}
+
+/// Some runs begin and come to nothing, which removes the folder where it is empty,
+/// while others are recorded.
+#[test]
+fn runs_that_come_to_nothing_are_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    for round in 0..100 {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let store = Store::in_folder(&path);
+                    store.prepare().unwrap();
+                    store.remove_if_empty();
+                });
+            }
+            scope.spawn(|| {
+                let store = Store::in_folder(&path);
+                let record = record(&format!("run-{round}"));
+                runtime()
+                    .block_on(store.put_run(&record, &events()))
+                    .unwrap();
+            });
+        });
+        assert!(path.join(".gitignore").exists());
+        let store = Store::in_folder(&path);
+        assert_eq!(runtime().block_on(store.runs()).unwrap().len(), 1);
+        std::fs::remove_dir_all(&path).unwrap();
     }
 }

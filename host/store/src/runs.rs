@@ -1,0 +1,165 @@
+//! Records of runs, and their logs.
+//!
+//! ```text
+//! runs/<id>.json     the record of a run
+//! logs/<id>.jsonl    the events of a run, one JSON text a line, where it had some
+//! ```
+
+use bytes::Bytes;
+use object_store::path::Path as ObjectPath;
+use wharf_model::event::Event;
+use wharf_model::record::{FORMAT, RunId};
+use wharf_model::{ErrorKind, Fault, Record};
+
+use crate::Store;
+
+/// Where records and logs are.
+pub(crate) const RUNS: &str = "runs";
+pub(crate) const LOGS: &str = "logs";
+
+impl Store {
+    /// Keeps the record of a run, and its events where it had some. The record
+    /// is written last: a run that has one is complete. A log whose record cannot
+    /// be written is removed, unless the store has the record of another run
+    /// under the same id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] where the store has another record of that id;
+    /// otherwise where writing fails.
+    pub async fn put_run(&self, record: &Record, events: &[Event]) -> Result<(), Fault> {
+        let log = log_path(&record.id);
+        if !events.is_empty() {
+            self.objects.create(&log, json_lines(events)?).await?;
+        }
+        let mut json = serde_json::to_vec_pretty(record).map_err(Fault::internal)?;
+        json.push(b'\n');
+        let created = self
+            .objects
+            .create(&record_path(&record.id), json.into())
+            .await;
+        if let Err(fault) = &created
+            && fault.kind() != ErrorKind::Conflict
+            && !events.is_empty()
+        {
+            self.objects.remove(&log).await;
+        }
+        created
+    }
+
+    /// The record of a run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownRun`] where there is none; [`ErrorKind::Store`] where
+    /// it cannot be read or understood.
+    pub async fn run(&self, id: &RunId) -> Result<Record, Fault> {
+        let path = record_path(id);
+        let Some(bytes) = self.objects.read(&path).await? else {
+            return Err(self.unknown(id.as_str()));
+        };
+        let record: Record = serde_json::from_slice(&bytes).map_err(|error| {
+            Fault::new(
+                ErrorKind::Store,
+                format!(
+                    "the record `{path}` in {} cannot be understood: {error}",
+                    self.place()
+                ),
+            )
+            .hint(match error.is_data() {
+                true => "a newer version of Wharf may have written it",
+                false => "the file is damaged: restore it, or remove it",
+            })
+        })?;
+        match record.format == FORMAT {
+            true => Ok(record),
+            false => Err(Fault::new(
+                ErrorKind::Store,
+                format!(
+                    "the record `{path}` has the format {}, not {FORMAT}",
+                    record.format
+                ),
+            )),
+        }
+    }
+
+    /// The events of a run, in order.
+    ///
+    /// # Errors
+    /// Where they cannot be read or understood.
+    pub async fn events(&self, id: &RunId) -> Result<Vec<Event>, Fault> {
+        let path = log_path(id);
+        let bytes = self.objects.read(&path).await?.unwrap_or_default();
+        let lines = bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        let events = lines.map(serde_json::from_slice).collect::<Result<_, _>>();
+        events.map_err(|error| {
+            Fault::new(
+                ErrorKind::Store,
+                format!("the log `{path}` in {} is damaged: {error}", self.place()),
+            )
+        })
+    }
+
+    /// The ids of all runs, newest first.
+    ///
+    /// # Errors
+    /// Where listing fails.
+    pub async fn runs(&self) -> Result<Vec<RunId>, Fault> {
+        let names = self.objects.names(RUNS).await?;
+        let ids = names.iter();
+        let ids = ids.filter_map(|name| name.strip_suffix(".json")?.parse().ok());
+        let mut ids: Vec<RunId> = ids.collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(ids)
+    }
+
+    /// The run whose id is, begins or ends with a text; `last` is the newest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownRun`] where none or several fit.
+    pub async fn find_run(&self, text: &str) -> Result<RunId, Fault> {
+        let ids = self.runs().await?;
+        if text == "last" {
+            return ids.into_iter().next().ok_or_else(|| self.unknown(text));
+        }
+        if text.is_empty() {
+            return Err(self.unknown(text));
+        }
+        let fits = |id: &&RunId| id.as_str().starts_with(text) || id.as_str().ends_with(text);
+        let fitting: Vec<_> = ids.iter().filter(fits).collect();
+        match &fitting[..] {
+            [id] => Ok((*id).clone()),
+            [] => Err(self.unknown(text)),
+            several => Err(Fault::new(
+                ErrorKind::UnknownRun,
+                format!("{} runs begin or end with `{text}`", several.len()),
+            )
+            .hint("give more of the id")),
+        }
+    }
+
+    fn unknown(&self, text: &str) -> Fault {
+        Fault::new(
+            ErrorKind::UnknownRun,
+            format!("there is no run `{text}` in the store {}", self.place()),
+        )
+        .hint("`wharf runs` lists the runs; `--store` says where they are")
+    }
+}
+
+fn json_lines(events: &[Event]) -> Result<Bytes, Fault> {
+    let mut lines = Vec::new();
+    for event in events {
+        serde_json::to_writer(&mut lines, event).map_err(Fault::internal)?;
+        lines.push(b'\n');
+    }
+    Ok(lines.into())
+}
+
+fn record_path(id: &RunId) -> ObjectPath {
+    ObjectPath::from(format!("{RUNS}/{id}.json"))
+}
+
+fn log_path(id: &RunId) -> ObjectPath {
+    ObjectPath::from(format!("{LOGS}/{id}.jsonl"))
+}
