@@ -1,7 +1,7 @@
 //! Wharf's store: what is kept of runs, as objects under one URL.
 //!
-//! There is no server and no database. [`objects`] writes and reads objects, each
-//! once; [`runs`] knows what they are.
+//! There is no server and no database. `objects` writes and reads objects, each
+//! once; `runs` knows what they are.
 #![deny(missing_docs)]
 
 mod folder;
