@@ -131,8 +131,8 @@ fn bar() -> ProgressBar {
 /// How the bar looks: where nothing is known, in bytes, and in other units.
 const SPINNER: &str = "{spinner} {prefix}  {wide_msg}";
 const BYTES: &str = "{spinner} {prefix}  [{bar:20}] {binary_bytes}/{binary_total_bytes}  \
-                     {binary_bytes_per_sec}  {wide_msg}";
-const COUNT: &str = "{spinner} {prefix}  [{bar:20}] {human_pos}/{human_len} {wide_msg}";
+                     {binary_bytes_per_sec}  {eta} left {wide_msg}";
+const COUNT: &str = "{spinner} {prefix}  [{bar:20}] {human_pos}/{human_len} {msg}  {eta} left";
 
 fn spinner() -> ProgressStyle {
     style(SPINNER)
