@@ -306,7 +306,7 @@ impl Analysis {
     fn points(mut self) -> Points {
         let places = std::mem::take(&mut self.places);
         let loose = Loose::find(&self.makers, places.all());
-        for (place, _) in loose.not_loose(places.all()) {
+        for place in loose.not_loose(places.all()) {
             // A place that is not loose shows what it gets.
             place.gets.iter().for_each(|(value, _)| self.see(*value));
         }
@@ -389,9 +389,10 @@ impl Loose {
     }
 
     /// Places whose value is taken, and is exact.
-    fn not_loose<'a>(&self, places: &'a [Place]) -> impl Iterator<Item = (&'a Place, usize)> {
-        let not_loose = |(_, at): &(&Place, usize)| self.is_used[*at] && self.forms[*at].is_none();
-        places.iter().zip(0..).filter(not_loose)
+    fn not_loose<'a>(&self, places: &'a [Place]) -> impl Iterator<Item = &'a Place> {
+        let not_loose = |at: usize| self.is_used[at] && self.forms[at].is_none();
+        let places = places.iter().zip(0..);
+        places.filter_map(move |(place, at)| not_loose(at).then_some(place))
     }
 
     /// The form that a place takes on by a value that it gets.
@@ -415,8 +416,7 @@ impl Loose {
                 Origin::Place(place) => self.without_nan[place],
             },
         };
-        let forms = of_value.all().filter_map(|lanes| through.form(lanes));
-        forms.fold(Forms::default(), Forms::with)
+        through.forms(of_value)
     }
 
     /// From the assumption that none has a NaN. What a place loses, those lose that
@@ -433,9 +433,7 @@ impl Loose {
         }
         while let Some(from) = lost.pop() {
             for (to, through) in &ways[from] {
-                let forms = self.without_nan[from].all();
-                let forms = forms.filter_map(|lanes| through.form(lanes));
-                let forms = forms.fold(Forms::default(), Forms::with);
+                let forms = through.forms(self.without_nan[from]);
                 let left = self.without_nan[*to].and(forms);
                 if left != self.without_nan[*to] {
                     self.without_nan[*to] = left;
@@ -449,7 +447,7 @@ impl Loose {
     fn assume(&mut self, makers: &[Maker], places: &[Place], ways: &Ways) {
         let mut found: Vec<usize> = Vec::new();
         for (place, at) in places.iter().zip(0..) {
-            if self.is_used[at] && self.forms[at].is_none() {
+            if self.is_used[at] {
                 let gets = place.gets.iter();
                 let mut forms =
                     gets.filter_map(|(value, through)| self.form_by(makers, *value, *through));

@@ -197,6 +197,12 @@ impl Through {
             Self::Lanes(from, to) => (of_operand == from).then_some(to),
         }
     }
+
+    /// The forms of the result where the operand has these.
+    pub(super) fn forms(self, of_operand: Forms) -> Forms {
+        let forms = of_operand.all().filter_map(|lanes| self.form(lanes));
+        forms.fold(Forms::default(), Forms::with)
+    }
 }
 
 /// What an instruction passes on of its operands; nothing of those that it only
