@@ -392,4 +392,6 @@ fn doctor_says_what_the_machine_offers() {
         nowhere.stdout.contains("missing  compile cache"),
         "{nowhere}"
     );
+    let empty = project.wharf(["doctor"]).env("WHARF_CACHE", "").run();
+    assert_eq!(empty.exits(0).stdout, nowhere.stdout);
 }

@@ -60,8 +60,18 @@ pub(crate) fn new_run_id() -> Result<RunId, Fault> {
     RunId::from_str(&uuid::Uuid::now_v7().to_string()).map_err(Fault::internal)
 }
 
-/// Where compiled code is kept, unless somebody says otherwise.
-pub(crate) fn default_cache_folder() -> Option<PathBuf> {
+/// A folder that somebody named: an empty variable is as good as none.
+fn named(folder: Option<&Path>) -> Option<PathBuf> {
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    folder.map(Path::to_owned)
+}
+
+/// Where compiled code is kept: in the folder given, else in the user's cache.
+pub(crate) fn cache_folder(given: Option<&Path>) -> Option<PathBuf> {
+    named(given).or_else(default_cache_folder)
+}
+
+fn default_cache_folder() -> Option<PathBuf> {
     let folder = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -74,10 +84,8 @@ pub(crate) fn default_cache_folder() -> Option<PathBuf> {
 
 /// The compile cache. Without one, runs are slower and nothing else: a folder
 /// that cannot be used is said, and done without.
-pub(crate) fn compile_cache(folder: Option<&Path>) -> Option<CompileCache> {
-    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.map(Path::to_owned).or_else(default_cache_folder);
-    let Some(folder) = folder else {
+pub(crate) fn compile_cache(given: Option<&Path>) -> Option<CompileCache> {
+    let Some(folder) = cache_folder(given) else {
         tracing::warn!("running without a compile cache: set HOME, XDG_CACHE_HOME or WHARF_CACHE");
         return None;
     };
@@ -111,9 +119,8 @@ pub(crate) fn sandbox(cache: Option<CompileCache>) -> Result<Sandbox, Fault> {
 /// has put above, in a folder that all may write to, is not taken: it would get
 /// the records of this user's runs.
 pub(crate) fn store_folder(given: Option<&Path>) -> PathBuf {
-    // An empty variable is as good as none.
-    if let Some(given) = given.filter(|given| !given.as_os_str().is_empty()) {
-        return given.to_owned();
+    if let Some(given) = named(given) {
+        return given;
     }
     let here = std::env::current_dir().unwrap_or_default();
     let found = here

@@ -150,12 +150,7 @@ fn compiler() -> Result<Check, Fault> {
 }
 
 fn cache(args: &args::Doctor) -> Check {
-    let folder = args
-        .places
-        .cache
-        .clone()
-        .or_else(surroundings::default_cache_folder);
-    let Some(folder) = folder else {
+    let Some(folder) = surroundings::cache_folder(args.places.cache.as_deref()) else {
         let hint = "set HOME, XDG_CACHE_HOME or WHARF_CACHE; without a cache every run compiles";
         return not_ok(
             "compile cache",
