@@ -81,20 +81,25 @@ fn check_tree_part(part: &str) -> Result<(), TreePathError> {
 
 /// Whether a character can mislead whoever reads a name, or a file system.
 fn is_unsafe_in_name(c: char) -> bool {
-    c.is_control() || c == '\\' || is_bidi_control(c) || is_line_separator(c)
+    c == '\\' || is_active(c)
+}
+
+/// Whether a character does something where it is shown, rather than being seen: a
+/// control character, or one that changes the direction of text, or ends a line.
+#[must_use]
+pub fn is_active(c: char) -> bool {
+    c.is_control() || is_bidi_control(c) || is_line_separator(c)
 }
 
 /// Whether a character changes the direction of the text around it.
 ///
 /// Source: Unicode UAX #9, the explicit formatting characters.
-#[must_use]
-pub fn is_bidi_control(c: char) -> bool {
+fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether a character ends a line where a line feed does, too.
-#[must_use]
-pub const fn is_line_separator(c: char) -> bool {
+const fn is_line_separator(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }
 

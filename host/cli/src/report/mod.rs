@@ -6,7 +6,7 @@ pub(crate) mod run;
 
 use std::io::{self, Write};
 
-use wharf_model::name::{is_bidi_control, is_line_separator};
+use wharf_model::name::is_active;
 use wharf_model::{ErrorKind, Fault};
 
 /// Writes to standard output. Whoever reads it may have gone, which is no
@@ -32,8 +32,7 @@ pub(crate) fn out(text: &str) -> Result<(), Fault> {
 /// JSON in which every character is escaped that would do something to a
 /// terminal; it means the same. JSON itself demands that of few.
 pub(crate) fn inert(json: String) -> String {
-    let acts =
-        |c: char| c != '\n' && (c.is_control() || is_bidi_control(c) || is_line_separator(c));
+    let acts = |c: char| c != '\n' && is_active(c);
     if !json.contains(acts) {
         return json;
     }

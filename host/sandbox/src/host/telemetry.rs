@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wharf_model::event::{Event, Level, Stream};
-use wharf_model::name::{is_bidi_control, is_line_separator};
+use wharf_model::name::is_active;
 
 use super::State;
 use super::bindings::wharf::step::telemetry::{Host, Level as WitLevel};
@@ -138,7 +138,7 @@ pub(crate) fn clean(text: &str, most: usize) -> String {
         }
         match c {
             '\t' => clean.push(c),
-            c if c.is_control() || is_bidi_control(c) || is_line_separator(c) => {
+            c if is_active(c) => {
                 // Writing to a string cannot fail.
                 let _ = write!(clean, "{}", c.escape_default());
             }
