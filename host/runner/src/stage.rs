@@ -37,6 +37,8 @@ pub(crate) struct Staged {
 struct Input {
     name: String,
     path: String,
+    /// Where it is, without links; absent where that cannot be said.
+    real: Option<PathBuf>,
     opened: Opened,
     digest: Pending,
 }
@@ -75,8 +77,6 @@ struct Stage<'a> {
     /// Where outputs go and how that was written, to notice two that go to one
     /// place.
     places: BTreeMap<PathBuf, PathBuf>,
-    /// Folders that are inputs: nothing may appear in them.
-    trees: Vec<(PathBuf, PathBuf)>,
     problems: Vec<Problem>,
 }
 
@@ -89,7 +89,6 @@ pub(crate) fn stage(plan: &Plan, counters: &Arc<IoCounters>) -> Result<Staged, R
         digester: Digester::default(),
         inputs: Vec::new(),
         places: BTreeMap::new(),
-        trees: Vec::new(),
         problems: Vec::new(),
     };
     let (entry, outputs) = match &plan.function {
@@ -228,8 +227,6 @@ impl Stage<'_> {
     fn folder(&mut self, name: &str, path: &Path) -> Result<Arc<FolderSource>, Fault> {
         let folder = Arc::new(FolderSource::open(path, self.counters)?);
         let digest = self.digester.add(folder.clone());
-        let real = path.canonicalize().unwrap_or_default();
-        self.trees.push((real, path.to_owned()));
         self.remember(name, path, Opened::Folder(folder.clone()), &digest);
         Ok(folder)
     }
@@ -260,14 +257,19 @@ impl Stage<'_> {
         self.check_replaced(step);
         self.check_nested();
         for (place, path) in &self.places {
-            let tree = self.trees.iter().find(|(tree, _)| place.starts_with(tree));
-            if let Some((_, tree)) = tree {
+            // Where a folder cannot be found again, nothing is known to be outside.
+            let around = |input: &&Input| {
+                let real = input.real.as_deref();
+                matches!(input.opened, Opened::Folder(_))
+                    && real.is_none_or(|real| place.starts_with(real))
+            };
+            if let Some(tree) = self.inputs.iter().find(around) {
                 self.problems.push(Problem {
                     kind: ErrorKind::Output,
                     message: format!(
                         "the output `{}` lies inside the input `{}`",
                         path.display(),
-                        tree.display()
+                        tree.path
                     ),
                     hint: Some("choose a path outside of the input".to_owned()),
                 });
@@ -278,11 +280,8 @@ impl Stage<'_> {
     /// What a run is made from must still be there when somebody looks at its
     /// record, whatever may be replaced.
     fn check_replaced(&mut self, step: &Path) {
-        let inputs = self.inputs.iter().map(|input| Path::new(&input.path));
-        let read = inputs
-            .chain([step])
-            .filter_map(|path| path.canonicalize().ok());
-        let read: BTreeSet<PathBuf> = read.collect();
+        let inputs = self.inputs.iter().filter_map(|input| input.real.clone());
+        let read: BTreeSet<PathBuf> = inputs.chain(step.canonicalize().ok()).collect();
         for (place, path) in &self.places {
             if place
                 .canonicalize()
@@ -301,16 +300,16 @@ impl Stage<'_> {
     }
 
     fn check_nested(&mut self) {
-        let inputs = self.inputs.iter().map(|input| Path::new(&input.path));
-        let inputs = inputs.filter_map(|path| Some((path.canonicalize().ok()?, path)));
+        let inputs = self.inputs.iter();
+        let inputs =
+            inputs.filter_map(|input| Some((input.real.as_deref()?, Path::new(&input.path))));
         let outputs = self
             .places
             .iter()
-            .map(|(place, path)| (place.clone(), path.as_path()));
+            .map(|(place, path)| (place.as_path(), path.as_path()));
         let all: Vec<_> = inputs.chain(outputs).collect();
         for (place, path) in &self.places {
-            let inside =
-                |(other, _): &&(PathBuf, &Path)| other != place && other.starts_with(place);
+            let inside = |(other, _): &&(&Path, &Path)| other != place && other.starts_with(place);
             if let Some((_, other)) = all.iter().find(inside) {
                 self.problems.push(Problem {
                     kind: ErrorKind::Output,
@@ -326,10 +325,10 @@ impl Stage<'_> {
     }
 
     fn remember(&mut self, name: &str, path: &Path, opened: Opened, digest: &Pending) {
-        let path = path.display().to_string();
         self.inputs.push(Input {
             name: name.to_owned(),
-            path,
+            path: path.display().to_string(),
+            real: path.canonicalize().ok(),
             opened,
             digest: digest.clone(),
         });
