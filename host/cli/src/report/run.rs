@@ -124,7 +124,7 @@ struct View {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.set_style(spinner());
+    bar.set_style(style(SPINNER));
     bar
 }
 
@@ -133,18 +133,6 @@ const SPINNER: &str = "{spinner} {prefix}  {wide_msg}";
 const BYTES: &str = "{spinner} {prefix}  [{bar:20}] {binary_bytes}/{binary_total_bytes}  \
                      {binary_bytes_per_sec}  {eta} left {wide_msg}";
 const COUNT: &str = "{spinner} {prefix}  [{bar:20}] {human_pos}/{human_len} {msg}  {eta} left";
-
-fn spinner() -> ProgressStyle {
-    style(SPINNER)
-}
-
-fn bytes_style() -> ProgressStyle {
-    style(BYTES)
-}
-
-fn count_style() -> ProgressStyle {
-    style(COUNT)
-}
 
 /// A test parses all templates.
 fn style(template: &str) -> ProgressStyle {
@@ -165,7 +153,7 @@ impl View {
                         if let Event::Started { program } = event {
                             self.is_program = program;
                         }
-                        if self.style == Style::Json && event == Event::Publishing {
+                        if event == Event::Publishing {
                             shown = shown.and(self.tell_progress());
                         }
                         // What comes after a failure may still be shown.
@@ -179,9 +167,7 @@ impl View {
                 }
             }
         }
-        if self.style == Style::Json {
-            shown = shown.and(self.tell_progress());
-        }
+        shown = shown.and(self.tell_progress());
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -219,6 +205,9 @@ impl View {
 
     /// Tells programs how far the step has come, where it has come further.
     fn tell_progress(&mut self) -> Result<(), Fault> {
+        if self.style != Style::Json {
+            return Ok(());
+        }
         let said = self.said();
         if said == self.told {
             return Ok(());
@@ -274,17 +263,13 @@ impl View {
         match said.total {
             Some(total) if total > 0 => {
                 let in_bytes = said.unit == "bytes" || said.unit == "B";
-                bar.set_style(if in_bytes {
-                    bytes_style()
-                } else {
-                    count_style()
-                });
+                bar.set_style(style(if in_bytes { BYTES } else { COUNT }));
                 bar.set_length(total);
                 bar.set_position(said.done.min(total));
                 bar.set_message(if in_bytes { String::new() } else { said.unit });
             }
             _ if to_read > 0 && read > 0 => {
-                bar.set_style(bytes_style());
+                bar.set_style(style(BYTES));
                 bar.set_length(to_read);
                 bar.set_position(read.min(to_read));
             }
