@@ -15,6 +15,7 @@ mod javascript;
 mod process;
 mod python;
 mod rust;
+mod services;
 mod stamp;
 mod test;
 mod toolchain;
@@ -56,6 +57,8 @@ enum Command {
         #[arg(long, value_name = "NAME", num_args = 1..)]
         only: Vec<String>,
     },
+    /// Installs the storage services that tests run against.
+    Services,
     /// Makes a Python environment with pinned packages, and prints its folder.
     Venv {
         /// Which one.
@@ -73,6 +76,7 @@ fn main() -> Result<()> {
         Command::Bench(bench) => bench::run(&context, &bench),
         Command::Guests { only } if only.is_empty() => guests::build_all(&context),
         Command::Guests { only } => guests::build_only(&context, &only),
+        Command::Services => services::ensure(&context),
         Command::Venv { environment } => {
             println!(
                 "{}",

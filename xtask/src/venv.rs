@@ -22,6 +22,8 @@ pub(crate) enum Environment {
     GuestC,
     /// What tests compare with.
     Test,
+    /// Storage services that tests run against.
+    Services,
 }
 
 impl Environment {
@@ -30,6 +32,7 @@ impl Environment {
             Self::GuestPython => "guest-python",
             Self::GuestC => "guest-c",
             Self::Test => "test",
+            Self::Services => "services",
         }
     }
 
@@ -40,6 +43,7 @@ impl Environment {
             Self::GuestPython => &["componentize-py==0.25.1"],
             Self::GuestC => &["ziglang==0.17.1"],
             Self::Test => &["scikit-learn==1.9.1"],
+            Self::Services => &["moto[server]==5.2.5"],
         }
     }
 }

@@ -204,8 +204,8 @@ impl LimitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Places")]
 pub(crate) struct Places {
-    /// The folder of the store [default: the nearest .wharf, else one here]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE", value_parser = folder())]
+    /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf, else one here]
+    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
     pub(crate) store: Option<PathBuf>,
 
     /// The folder of compiled code [default: wharf/compiled in the user's cache]
@@ -241,8 +241,8 @@ pub(crate) struct Runs {
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = parse_count)]
     pub(crate) limit: u64,
 
-    /// The folder of the store [default: the nearest .wharf]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE", value_parser = folder())]
+    /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf]
+    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
     pub(crate) store: Option<PathBuf>,
 
     /// Print the records as JSON, one a line
@@ -262,8 +262,8 @@ pub(crate) struct Show {
     #[arg(long)]
     pub(crate) logs: bool,
 
-    /// The folder of the store [default: the nearest .wharf]
-    #[arg(long, value_name = "FOLDER", env = "WHARF_STORE", value_parser = folder())]
+    /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf]
+    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
     pub(crate) store: Option<PathBuf>,
 
     /// Print the record as JSON (with --logs, then the events as JSON lines)

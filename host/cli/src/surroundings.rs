@@ -18,7 +18,7 @@ use wharf_model::record::{Host, RunId};
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_runner::{Clock, Committing};
 use wharf_sandbox::{CompileCache, Compiler, Sandbox, Stopping, WASMTIME_VERSION};
-use wharf_store::Store;
+use wharf_store::{CacheOptions, DEFAULT_CACHE, Location, ParseLocationError, Store};
 
 /// The hidden command that compiles a component; see `wharf_sandbox::Compiler`.
 pub(crate) const COMPILE_COMMAND: &str = "__compile";
@@ -139,16 +139,53 @@ fn is_own_folder(folder: &Path) -> bool {
     })
 }
 
+/// Where the store is: a URL, or a folder.
+pub(crate) fn store_location(given: Option<&Path>) -> Result<Location, Fault> {
+    let url = given
+        .and_then(Path::to_str)
+        .filter(|text| text.contains("://"));
+    match url {
+        Some(url) => url.parse().map_err(|error: ParseLocationError| {
+            Fault::new(ErrorKind::CommandLine, error.to_string())
+        }),
+        None => Ok(Location::Folder(store_folder(given))),
+    }
+}
+
+/// The store at a place. What services need to know comes from the environment, as
+/// for their own tools.
+pub(crate) fn open_store(location: &Location, cache: Option<&Path>) -> Result<Store, Fault> {
+    let prefixes = ["AWS_", "AZURE_", "GOOGLE_"];
+    let settings = std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let is_setting = prefixes.iter().any(|prefix| name.starts_with(prefix));
+        is_setting.then(|| (name, value.into()))
+    });
+    let cache = blob_cache_folder(cache).map(|folder| CacheOptions {
+        folder,
+        most: DEFAULT_CACHE,
+    });
+    Store::open(location, &settings.collect(), cache)
+}
+
+/// Where blobs of stores elsewhere are kept: beside the compiled code.
+fn blob_cache_folder(given: Option<&Path>) -> Option<PathBuf> {
+    match named(given) {
+        Some(folder) => Some(folder.join("artifacts")),
+        None => default_cache_folder().map(|compiled| compiled.with_file_name("artifacts")),
+    }
+}
+
 /// Opens a store to read from: it must be there.
-pub(crate) fn existing_store(given: Option<&Path>) -> Result<Store, Fault> {
-    let folder = store_folder(given);
-    match folder.is_dir() {
-        true => Ok(Store::in_folder(&folder)),
-        false => Err(Fault::new(
+pub(crate) fn existing_store(given: Option<&Path>, cache: Option<&Path>) -> Result<Store, Fault> {
+    let location = store_location(given)?;
+    match &location {
+        Location::Folder(folder) if !folder.is_dir() => Err(Fault::new(
             ErrorKind::UnknownRun,
             format!("there is no store at `{}`", folder.display()),
         )
         .hint("run a step first, or say where the store is with --store")),
+        _ => open_store(&location, cache),
     }
 }
 

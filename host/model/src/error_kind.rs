@@ -31,6 +31,12 @@ pub enum ErrorKind {
     InvalidComponent,
     /// The run that was asked for does not exist.
     UnknownRun,
+    /// The artifact, version or tag that was asked for does not exist.
+    UnknownArtifact,
+    /// The store does not let this user do it, or does not know them.
+    Denied,
+    /// What the store holds is not what was put into it: a digest does not fit.
+    Corrupt,
     /// An input changed while the step ran.
     InputChanged,
     /// The disk is full, or a quota is reached.
@@ -48,7 +54,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::CommandLine,
         Self::Parameter,
         Self::Input,
@@ -59,6 +65,9 @@ impl ErrorKind {
         Self::MissingImport,
         Self::InvalidComponent,
         Self::UnknownRun,
+        Self::UnknownArtifact,
+        Self::Denied,
+        Self::Corrupt,
         Self::InputChanged,
         Self::DiskFull,
         Self::Io,
@@ -81,6 +90,9 @@ impl ErrorKind {
             Self::MissingImport => "missing-import",
             Self::InvalidComponent => "invalid-component",
             Self::UnknownRun => "unknown-run",
+            Self::UnknownArtifact => "unknown-artifact",
+            Self::Denied => "denied",
+            Self::Corrupt => "corrupt",
             Self::InputChanged => "input-changed",
             Self::DiskFull => "disk-full",
             Self::Io => "io",

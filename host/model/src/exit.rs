@@ -66,6 +66,9 @@ pub const fn exit_code(ending: Ending<'_>) -> ExitCode {
             | ErrorKind::MissingImport
             | ErrorKind::InvalidComponent
             | ErrorKind::UnknownRun
+            | ErrorKind::UnknownArtifact
+            | ErrorKind::Denied
+            | ErrorKind::Corrupt
             | ErrorKind::Conflict,
         ) => ExitCode::Failed,
         Ending::Error(

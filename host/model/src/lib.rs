@@ -10,6 +10,7 @@
 //! nothing here knows wasmtime or a store.
 #![deny(missing_docs)]
 
+pub mod artifact;
 pub mod digest;
 pub mod error_kind;
 pub mod event;
@@ -25,9 +26,11 @@ pub mod record;
 pub mod request;
 pub mod signature;
 mod suggest;
+pub mod tree;
 pub mod value;
 pub mod value_type;
 
+pub use artifact::{ArtifactReference, Content};
 pub use digest::Digest;
 pub use error_kind::ErrorKind;
 pub use fault::Fault;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::artifact::Content;
 use crate::digest::Digest;
 use crate::grants::Grant;
 use crate::limits::Limits;
@@ -112,12 +113,34 @@ pub struct Artifact {
     /// How many files it has, where it is a tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
+    /// The key of the commit of the step that made it, where a pipeline's did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Digest>,
+    /// The digest of the list of its chunks, where the store has it and it is
+    /// large; see [`Content::chunks`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<Digest>,
     /// Its media type, where the step set one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// What the step attached to it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Json>,
+}
+
+impl Artifact {
+    /// What it is, where it was hashed.
+    #[must_use]
+    pub fn content(&self) -> Option<Content> {
+        let digest = self.digest?;
+        let (size, files, chunks) = (self.size, self.files, self.chunks);
+        Some(Content {
+            digest,
+            size,
+            files,
+            chunks,
+        })
+    }
 }
 
 /// What a run used.

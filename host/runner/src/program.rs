@@ -15,11 +15,12 @@ use tempfile::TempDir;
 use wharf_model::digest::Hasher;
 use wharf_model::outcome::Retry;
 use wharf_model::plan::Shape;
+use wharf_model::tree::Listed;
 use wharf_model::{Digest, ErrorKind, Fault, Outcome};
 
 use crate::local::{Place, parent, sync, sync_tree, temporary_folder};
 use crate::stage::Stop;
-use crate::tree::{Listed, list, tree_digest};
+use crate::tree::{list, tree_digest};
 
 /// An output that a program shall write.
 #[derive(Debug)]
@@ -165,12 +166,13 @@ impl Scratch {
             let name = format!("{}/{}", wanted.name, entry.path);
             let target = place.temporary().join(entry.path.as_str());
             let (digest, size) = self.take(folder, &name, &target)?;
-            listed.push((entry.path, digest, size));
+            let path = entry.path;
+            listed.push(Listed { path, digest, size });
         }
-        let files = listed.iter().map(|(path, ..)| path.as_str());
+        let files = listed.iter().map(|file| file.path.as_str());
         let folders = folders.iter().map(String::as_str);
         sync_tree(place.temporary(), files.chain(folders).chain([""]))?;
-        let size = listed.iter().map(|(_, _, size)| size).sum();
+        let size = listed.iter().map(|file| file.size).sum();
         let files = Some(listed.len() as u64);
         let digest = tree_digest(listed);
         Ok(Found {

@@ -185,7 +185,7 @@ impl Runner {
         run.draft.timings.prepare_us += run.watch.lap();
 
         if let Some(store) = &self.store {
-            store.prepare()?;
+            store.prepare().await?;
         }
         self.invoke(plan, &component, staged, run).await
     }

@@ -507,6 +507,8 @@ impl Rest {
                 digest: input.digest.now(),
                 size,
                 files,
+                commit: None,
+                chunks: None,
                 media_type: None,
                 metadata: Map::new(),
             }
@@ -571,6 +573,8 @@ fn complete(output: Output) -> Result<(Place, Artifact), Fault> {
                 digest,
                 size,
                 files: None,
+                commit: None,
+                chunks: None,
                 media_type,
                 metadata,
             }
@@ -584,6 +588,8 @@ fn complete(output: Output) -> Result<(Place, Artifact), Fault> {
                 digest,
                 size,
                 files,
+                commit: None,
+                chunks: None,
                 media_type: None,
                 metadata: Map::new(),
             }
@@ -599,6 +605,8 @@ fn from_program(wanted: &Wanted, found: crate::program::Found) -> (Place, Artifa
         digest: Some(found.digest),
         size: found.size,
         files: found.files,
+        commit: None,
+        chunks: None,
         media_type: None,
         metadata: Map::new(),
     };

@@ -1,8 +1,4 @@
-//! Trees: folders of files as one artifact.
-//!
-//! The digest of a tree is the SHA-256 of its listing: a line `wharf tree/1`,
-//! then a line for each file, sorted by path, with its digest in hexadecimal,
-//! its size and its path, separated by single spaces.
+//! Trees: folders of this machine as one artifact. See [`wharf_model::tree`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,8 +9,8 @@ use async_trait::async_trait;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
 use rustix::fs::OFlags;
-use wharf_model::digest::Hasher;
 use wharf_model::name::{MAX_TREE_FILES, MAX_TREE_PARTS, TreePath};
+use wharf_model::tree::{Listed, listing};
 use wharf_model::{Digest, ErrorKind, Fault};
 use wharf_sandbox::artifact::{Sink, SinkTree, Source, SourceTree, TreeEntry};
 
@@ -23,18 +19,9 @@ use crate::local::sync_tree;
 use crate::sink::{FileSink, Flow, IoCounters, Written, lock};
 use crate::source::{OpenFile, cannot_read, has_changed};
 
-/// A file in the listing of a tree.
-pub(crate) type Listed = (TreePath, Digest, u64);
-
 /// The digest of a tree with these files, in any order.
-pub(crate) fn tree_digest(mut files: Vec<Listed>) -> Digest {
-    files.sort();
-    let mut hasher = Hasher::new();
-    hasher.update(b"wharf tree/1\n");
-    for (path, digest, size) in files {
-        hasher.update(format!("{} {size} {path}\n", digest.hex()).as_bytes());
-    }
-    hasher.finish()
+pub(crate) fn tree_digest(files: Vec<Listed>) -> Digest {
+    Digest::of(listing(files).as_bytes())
 }
 
 /// A folder of this machine that a guest reads.
@@ -207,7 +194,11 @@ impl Digestible for FolderSource {
         let mut files = Vec::new();
         for (index, entry) in self.entries.iter().enumerate() {
             let file = self.open_file(index)?;
-            files.push((entry.path.clone(), file.digest(stop)?, entry.size));
+            files.push(Listed {
+                path: entry.path.clone(),
+                digest: file.digest(stop)?,
+                size: entry.size,
+            });
             file.check_unchanged()?;
         }
         Ok(tree_digest(files))
@@ -294,12 +285,12 @@ impl FolderSink {
         let mut listed = Vec::new();
         for (path, sink) in std::mem::take(&mut state.files) {
             let Written { digest, size, .. } = sink.finish()?;
-            listed.push((path, digest, size));
+            listed.push(Listed { path, digest, size });
         }
-        let files = listed.iter().map(|(path, ..)| path.as_str());
+        let files = listed.iter().map(|file| file.path.as_str());
         let folders = state.folders.iter().map(String::as_str);
         sync_tree(&self.folder, files.chain(folders).chain([""]))?;
-        let bytes = listed.iter().map(|(_, _, size)| size).sum();
+        let bytes = listed.iter().map(|file| file.size).sum();
         let files = listed.len() as u64;
         Ok((tree_digest(listed), bytes, files))
     }
@@ -341,18 +332,12 @@ mod tests {
         TreePath::new(text).unwrap()
     }
 
-    #[test]
-    fn the_digest_of_a_tree_is_pinned() {
-        let files = vec![
-            (path("b"), Digest::of(b"2"), 1),
-            (path("a/x"), Digest::of(b"1"), 1),
-        ];
-        let listing = format!(
-            "wharf tree/1\n{} 1 a/x\n{} 1 b\n",
-            Digest::of(b"1").hex(),
-            Digest::of(b"2").hex()
-        );
-        assert_eq!(tree_digest(files), Digest::of(listing.as_bytes()));
+    fn listed(text: &str, bytes: &[u8]) -> Listed {
+        Listed {
+            path: path(text),
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+        }
     }
 
     #[test]
@@ -397,10 +382,7 @@ mod tests {
             .write(b"22".to_vec())
             .unwrap();
         let (digest, bytes, files) = sink.finish().unwrap();
-        let wanted = vec![
-            (path("a/b"), Digest::of(b""), 0),
-            (path("a/c"), Digest::of(b"22"), 2),
-        ];
+        let wanted = vec![listed("a/b", b""), listed("a/c", b"22")];
         assert_eq!((digest, bytes, files), (tree_digest(wanted), 2, 2));
     }
 }

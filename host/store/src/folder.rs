@@ -20,6 +20,9 @@ use wharf_model::{ErrorKind, Fault};
 /// Keeps the store out of version control: it is not source.
 const IGNORED: &str = ".gitignore";
 
+/// The folder in a store for files that are not complete.
+pub(crate) const SCRATCH: &str = "tmp";
+
 /// A folder that becomes a store.
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
@@ -42,6 +45,15 @@ impl Folder {
             path: path.to_owned(),
             used: Arc::default(),
         }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where files are until they have their names.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.path.join(SCRATCH)
     }
 
     /// Makes the folder where it is missing, and opens the store in it.

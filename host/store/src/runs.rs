@@ -7,11 +7,13 @@
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
+use serde::de::DeserializeOwned;
 use wharf_model::event::Event;
 use wharf_model::record::{FORMAT, RunId};
 use wharf_model::{ErrorKind, Fault, Record};
 
 use crate::Store;
+use crate::objects::Created;
 
 /// Where records and logs are.
 pub(crate) const RUNS: &str = "runs";
@@ -27,23 +29,43 @@ impl Store {
     /// [`ErrorKind::Conflict`] where the store has another record of that id;
     /// otherwise where writing fails.
     pub async fn put_run(&self, record: &Record, events: &[Event]) -> Result<(), Fault> {
-        let log = log_path(&record.id);
-        if !events.is_empty() {
-            self.objects.create(&log, json_lines(events)?).await?;
-        }
-        let mut json = serde_json::to_vec_pretty(record).map_err(Fault::internal)?;
-        json.push(b'\n');
-        let created = self
-            .objects
-            .create(&record_path(&record.id), json.into())
-            .await;
+        self.put_log(&record.id, events).await?;
+        let path = record_path(&record.id);
+        let created = self.create_only(&path, record_json(record)?).await;
         if let Err(fault) = &created
             && fault.kind() != ErrorKind::Conflict
             && !events.is_empty()
         {
-            self.objects.remove(&log).await;
+            self.remove_log(&record.id).await;
         }
         created
+    }
+
+    /// Keeps the events of a run, where it had some.
+    pub(crate) async fn put_log(&self, id: &RunId, events: &[Event]) -> Result<(), Fault> {
+        match events.is_empty() {
+            true => Ok(()),
+            false => self.create_only(&log_path(id), json_lines(events)?).await,
+        }
+    }
+
+    /// Removes the events of a run. Where that fails, nobody looks for them.
+    pub(crate) async fn remove_log(&self, id: &RunId) {
+        let _ = self.objects.remove(&log_path(id)).await;
+    }
+
+    /// Creates an object of which there must be no other.
+    pub(crate) async fn create_only(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), Fault> {
+        match self.objects.create(path, bytes).await? {
+            Created::New | Created::Same => Ok(()),
+            Created::Other(_) => Err(Fault::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the store {} holds another object at `{path}`",
+                    self.place()
+                ),
+            )),
+        }
     }
 
     /// The record of a run.
@@ -56,29 +78,7 @@ impl Store {
         let Some(bytes) = self.objects.read(&path).await? else {
             return Err(self.unknown(id.as_str()));
         };
-        let record: Record = serde_json::from_slice(&bytes).map_err(|error| {
-            Fault::new(
-                ErrorKind::Store,
-                format!(
-                    "the record `{path}` in {} cannot be understood: {error}",
-                    self.place()
-                ),
-            )
-            .hint(match error.is_data() {
-                true => "a newer version of Wharf may have written it",
-                false => "the file is damaged: restore it, or remove it",
-            })
-        })?;
-        match record.format == FORMAT {
-            true => Ok(record),
-            false => Err(Fault::new(
-                ErrorKind::Store,
-                format!(
-                    "the record `{path}` has the format {}, not {FORMAT}",
-                    record.format
-                ),
-            )),
-        }
+        parse_record(&path, self.place(), &bytes)
     }
 
     /// The events of a run, in order.
@@ -144,6 +144,46 @@ impl Store {
             format!("there is no run `{text}` in the store {}", self.place()),
         )
         .hint("`wharf runs` lists the runs; `--store` says where they are")
+    }
+}
+
+/// A record as it is kept.
+pub(crate) fn record_json(record: &Record) -> Result<Bytes, Fault> {
+    let mut json = serde_json::to_vec_pretty(record).map_err(Fault::internal)?;
+    json.push(b'\n');
+    Ok(json.into())
+}
+
+/// Reads a record.
+pub(crate) fn parse_record(path: &ObjectPath, place: &str, bytes: &[u8]) -> Result<Record, Fault> {
+    let record: Record = parse(path, place, bytes)?;
+    check_format(path, &record.format, FORMAT)?;
+    Ok(record)
+}
+
+/// Reads what is kept as JSON.
+pub(crate) fn parse<T: DeserializeOwned>(
+    path: &ObjectPath,
+    place: &str,
+    bytes: &[u8],
+) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = format!("the record `{path}` in {place} cannot be understood: {error}");
+        Fault::new(ErrorKind::Store, message).hint(match error.is_data() {
+            true => "a newer version of Wharf may have written it",
+            false => "the file is damaged: restore it, or remove it",
+        })
+    })
+}
+
+/// Refuses a record of another format.
+pub(crate) fn check_format(path: &ObjectPath, format: &str, wanted: &str) -> Result<(), Fault> {
+    match format == wanted {
+        true => Ok(()),
+        false => Err(Fault::new(
+            ErrorKind::Store,
+            format!("the record `{path}` has the format {format}, not {wanted}"),
+        )),
     }
 }
 

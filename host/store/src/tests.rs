@@ -70,7 +70,8 @@ fn events() -> Vec<Event> {
 fn stores() -> (tempfile::TempDir, Vec<Store>) {
     let folder = tempfile::tempdir().unwrap();
     let local = Store::in_folder(&folder.path().join("store"));
-    (folder, vec![Store::in_memory(), local])
+    let memory = Store::open(&Location::Memory, &Settings::new(), None).unwrap();
+    (folder, vec![memory, local])
 }
 
 #[tokio::test]
@@ -172,7 +173,7 @@ fn runs_that_come_to_nothing_are_in_nobodys_way() {
             for _ in 0..3 {
                 scope.spawn(|| {
                     let store = Store::in_folder(&path);
-                    store.prepare().unwrap();
+                    runtime().block_on(store.prepare()).unwrap();
                     store.remove_if_empty();
                 });
             }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use wharf_model::limits::Limits;
 use wharf_model::{Digest, Fault};
 use wharf_sandbox::WASMTIME_VERSION;
-use wharf_store::Store;
+use wharf_store::Location;
 
 use crate::args;
 use crate::report::{bytes, out};
@@ -182,13 +182,19 @@ fn cache(args: &args::Doctor) -> Check {
 }
 
 fn store(args: &args::Doctor) -> Check {
-    let folder = surroundings::store_folder(args.places.store.as_deref());
-    let shown = folder.display().to_string();
-    if !folder.is_dir() {
-        return not_ok("store", State::None, shown, "the first run makes it");
-    }
-    match Store::in_folder(&folder).prepare() {
-        Ok(()) => ok("store", shown),
+    let given = args.places.store.as_deref();
+    let checked = surroundings::store_location(given).and_then(|location| {
+        let shown = location.to_string();
+        if matches!(&location, Location::Folder(folder) if !folder.is_dir()) {
+            return Ok((shown, false));
+        }
+        let store = surroundings::open_store(&location, args.places.cache.as_deref())?;
+        surroundings::runtime()?.block_on(store.prepare())?;
+        Ok((shown, true))
+    });
+    match checked {
+        Ok((shown, true)) => ok("store", shown),
+        Ok((shown, false)) => not_ok("store", State::None, shown, "the first run makes it"),
         Err(fault) => {
             let hint = fault.advice().unwrap_or_default().to_owned();
             not_ok("store", State::Broken, fault.to_string(), hint)

@@ -28,7 +28,7 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
     let style = Style::choose(args.json, args.quiet);
     let runner = Runner {
         sandbox: surroundings::sandbox(surroundings::compile_cache(args.places.cache.as_deref()))?,
-        store: store(&args),
+        store: store(&args)?,
         host: surroundings::host(),
         clock: Arc::new(SystemClock::start()),
     };
@@ -59,9 +59,12 @@ fn try_run(args: args::Run) -> Result<Ending, Ending> {
     ending
 }
 
-fn store(args: &args::Run) -> Option<Store> {
-    let folder = || surroundings::store_folder(args.places.store.as_deref());
-    (!args.no_record).then(|| Store::in_folder(&folder()))
+fn store(args: &args::Run) -> Result<Option<Store>, Fault> {
+    if args.no_record {
+        return Ok(None);
+    }
+    let location = surroundings::store_location(args.places.store.as_deref())?;
+    surroundings::open_store(&location, args.places.cache.as_deref()).map(Some)
 }
 
 /// The request that a command line means.

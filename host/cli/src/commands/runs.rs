@@ -7,7 +7,7 @@ use crate::report::{duration, file_name, inert, out};
 use crate::surroundings;
 
 pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
-    let store = surroundings::existing_store(args.store.as_deref())?;
+    let store = surroundings::existing_store(args.store.as_deref(), None)?;
     let (records, all) = surroundings::runtime()?.block_on(async {
         let ids = store.runs().await?;
         let mut records = Vec::new();

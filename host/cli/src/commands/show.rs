@@ -9,7 +9,7 @@ use crate::report::{bytes, duration, events, inert, out};
 use crate::surroundings;
 
 pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
-    let store = surroundings::existing_store(args.store.as_deref())?;
+    let store = surroundings::existing_store(args.store.as_deref(), None)?;
     let (record, events) = surroundings::runtime()?.block_on(async {
         let id = store.find_run(&args.run).await?;
         let record = store.run(&id).await?;
