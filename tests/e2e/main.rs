@@ -3,6 +3,7 @@
 //! Each test has a project folder of its own and runs `wharf` in it, in an
 //! empty environment. The guests are the ones that `cargo xtask guests` builds.
 
+mod artifacts;
 mod bad_components;
 mod bad_input;
 mod cancel;

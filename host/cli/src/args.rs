@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod artifact;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -35,6 +37,9 @@ impl Cli {
             Command::Inspect(args) => args.json,
             Command::Runs(args) => args.json,
             Command::Show(args) => args.json,
+            Command::Artifact(args) => args.json(),
+            Command::Gc(args) => args.common.json,
+            Command::Verify(args) => args.common.json,
             Command::Doctor(args) => args.json,
             Command::Completions(_) => false,
         }
@@ -51,6 +56,12 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Show the record of a run
     Show(Show),
+    /// Keep, find and move named artifacts
+    Artifact(Box<artifact::Artifact>),
+    /// Remove blobs that nothing names
+    Gc(artifact::Gc),
+    /// Read every blob that something names, and report what is missing or damaged
+    Verify(artifact::Verify),
     /// Show what this machine offers to Wharf
     Doctor(Doctor),
     /// Print completions for a shell

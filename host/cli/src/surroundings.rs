@@ -13,15 +13,19 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use wharf_model::exit::{Ending, exit_code};
+use wharf_model::name::is_active;
 use wharf_model::outcome::Cancellation;
 use wharf_model::record::{Host, RunId};
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_runner::{Clock, Committing};
 use wharf_sandbox::{CompileCache, Compiler, Sandbox, Stopping, WASMTIME_VERSION};
-use wharf_store::{CacheOptions, DEFAULT_CACHE, Location, ParseLocationError, Store};
+use wharf_store::{Author, CacheOptions, DEFAULT_CACHE, Location, ParseLocationError, Store};
 
 /// The hidden command that compiles a component; see `wharf_sandbox::Compiler`.
 pub(crate) const COMPILE_COMMAND: &str = "__compile";
+
+/// Most characters of who somebody is.
+const MAX_AUTHOR: usize = 128;
 
 /// The name of the folder that the embedded store is in.
 const STORE_FOLDER: &str = ".wharf";
@@ -52,6 +56,29 @@ pub(crate) fn host() -> Host {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         wasmtime: WASMTIME_VERSION.to_owned(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+    }
+}
+
+/// Who is at work, for the history of artifacts: the user and the machine.
+pub(crate) fn author() -> Author {
+    let named = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value: &String| !value.is_empty())
+    };
+    let user = named("WHARF_USER")
+        .or_else(|| named("USER"))
+        .or_else(|| named("LOGNAME"));
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()));
+    let machine = rustix::system::uname();
+    let by = format!("{user}@{}", machine.nodename().to_string_lossy());
+    Author {
+        by: by
+            .chars()
+            .filter(|c| !is_active(*c))
+            .take(MAX_AUTHOR)
+            .collect(),
+        now: Timestamp::now(),
     }
 }
 

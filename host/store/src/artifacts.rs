@@ -268,17 +268,26 @@ impl Store {
         }
     }
 
+    /// The tags that an artifact has or had, sorted.
+    ///
+    /// # Errors
+    /// Where listing fails.
+    pub async fn tag_names(&self, name: &Name) -> Result<Vec<Name>, Fault> {
+        let prefix = format!("{ARTIFACTS}/{name}/tags");
+        let folders = self.objects.folders(&prefix).await?;
+        let tags = folders.iter().filter_map(|tag| Name::new(tag).ok());
+        let mut tags: Vec<Name> = tags.collect();
+        tags.sort_unstable();
+        Ok(tags)
+    }
+
     /// Where each tag of an artifact is.
     ///
     /// # Errors
     /// Where reading fails.
     pub async fn tags(&self, name: &Name) -> Result<BTreeMap<Name, TagMove>, Fault> {
-        let folders = self
-            .objects
-            .folders(&format!("{ARTIFACTS}/{name}/tags"))
-            .await?;
         let mut tags = BTreeMap::new();
-        for tag in folders.iter().filter_map(|tag| Name::new(tag).ok()) {
+        for tag in self.tag_names(name).await? {
             if let Some(moved) = self.tag(name, &tag).await?
                 && moved.version.is_some()
             {

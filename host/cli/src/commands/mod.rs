@@ -1,10 +1,12 @@
 //! One module for each command.
 
+mod artifact;
 mod doctor;
 mod inspect;
 mod run;
 mod runs;
 mod show;
+mod upkeep;
 
 use clap::CommandFactory;
 
@@ -18,6 +20,9 @@ pub(crate) fn run(cli: Cli) -> Ending {
         Command::Inspect(args) => inspect::inspect(&args).into(),
         Command::Runs(args) => runs::runs(&args).into(),
         Command::Show(args) => show::show(&args).into(),
+        Command::Artifact(args) => artifact::artifact(&args).into(),
+        Command::Gc(args) => upkeep::gc(&args).into(),
+        Command::Verify(args) => upkeep::verify(&args).into(),
         Command::Doctor(args) => doctor::doctor(&args).into(),
         Command::Completions(args) => completions(&args),
     }

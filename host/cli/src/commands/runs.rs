@@ -3,6 +3,7 @@
 use wharf_model::{Fault, Record};
 
 use crate::args;
+use crate::report::table::Table;
 use crate::report::{duration, file_name, inert, out};
 use crate::surroundings;
 
@@ -36,25 +37,9 @@ pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
 }
 
 fn table(records: &[Record]) -> String {
-    let header = ["RUN", "STARTED", "STEP", "TOOK", "OUTCOME"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(header)
-        .chain(records.iter().map(row))
-        .collect();
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<_> = (0..5).map(width).collect();
-    let line = |row: &[String; 5]| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
+    let mut table = Table::new(["RUN", "STARTED", "STEP", "TOOK", "OUTCOME"]);
+    records.iter().for_each(|record| table.row(row(record)));
+    table.to_string()
 }
 
 fn row(record: &Record) -> [String; 5] {

@@ -3,6 +3,8 @@
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod run;
+pub(crate) mod table;
+pub(crate) mod transfer;
 
 use std::io::{self, Write};
 

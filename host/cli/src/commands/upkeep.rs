@@ -1,0 +1,56 @@
+//! `wharf gc` and `wharf verify`.
+
+use wharf_model::Fault;
+use wharf_store::{DamageKind, check_patience};
+
+use crate::args::artifact::{Gc, Verify};
+use crate::report::bytes;
+use crate::report::transfer::Meter;
+use crate::surroundings;
+
+pub(crate) fn gc(args: &Gc) -> Result<(), Fault> {
+    let patience = args.older_than.duration();
+    if !(args.alone || args.dry_run) {
+        check_patience(patience)?;
+    }
+    let store = args.common.existing_store()?;
+    let collecting = store.collect_garbage(patience, args.dry_run);
+    let collected = surroundings::runtime()?.block_on(collecting)?;
+    let text = format!(
+        "{} {} blobs, {}\n{} blobs, {} are too young\n{} blobs, {} are in use",
+        if args.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        },
+        collected.removed,
+        bytes(collected.removed_bytes),
+        collected.young,
+        bytes(collected.young_bytes),
+        collected.kept,
+        bytes(collected.kept_bytes)
+    );
+    args.common.print(&collected, &text)
+}
+
+pub(crate) fn verify(args: &Verify) -> Result<(), Fault> {
+    let store = args.common.existing_store()?;
+    let meter = Meter::start("verify", 0);
+    let verifying = store.verify(|bytes| meter.add(bytes));
+    let verified = surroundings::runtime()?.block_on(verifying)?;
+    drop(meter);
+    let mut lines = vec![format!(
+        "{} blobs, {} are good",
+        verified.good,
+        bytes(verified.good_bytes)
+    )];
+    lines.extend(verified.bad.iter().map(|damage| {
+        let kind = match damage.kind {
+            DamageKind::Missing => "missing",
+            DamageKind::Corrupt => "corrupt",
+        };
+        format!("{kind}  {}  named by {}", damage.digest, damage.named_by)
+    }));
+    args.common.print(&verified, &lines.join("\n"))?;
+    verified.fault().map_or(Ok(()), Err)
+}
