@@ -15,7 +15,7 @@ pub(super) async fn show(args: &Show) -> Result<(), Fault> {
     for tag in store.tag_names(&version.name).await? {
         history.extend(store.tag_history(&version.name, &tag).await?);
     }
-    history.sort_by(|a, b| (a.moved, a.sequence).cmp(&(b.moved, b.sequence)));
+    history.sort_by_key(|moved| (moved.moved, moved.sequence));
     let mut lines = vec![
         format!("{}  {}", named(&version), shown(&version.content)),
         format!("digest    {}", version.content.digest),
