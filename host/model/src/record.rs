@@ -31,6 +31,9 @@ pub struct Record {
     pub host: Host,
     /// The step that was run.
     pub step: Step,
+    /// The pipeline that it was run for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineStep>,
     /// The values of the parameters.
     pub parameters: Map<String, Json>,
     /// The arguments of a program.
@@ -94,6 +97,21 @@ pub struct Step {
     /// component was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+}
+
+/// A step in the run of a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PipelineStep {
+    /// The run of the pipeline.
+    pub run: RunId,
+    /// The name of the pipeline.
+    pub name: String,
+    /// Which item of its list the step was run for, counted from 0 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<u64>,
+    /// Counts the attempts at it, from 1 on.
+    pub attempt: u32,
 }
 
 /// An artifact that a step was given or that it published.

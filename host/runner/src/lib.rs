@@ -17,6 +17,7 @@ mod run;
 mod sink;
 mod source;
 mod stage;
+pub mod stored;
 pub mod transfer;
 mod tree;
 

@@ -347,7 +347,7 @@ async fn publish(rest: Rest, stop: Stop) -> Result<Result<Outputs, Outcome>, Fau
 }
 
 /// The events of a run, as they are passed on and kept.
-struct Kept {
+pub(crate) struct Kept {
     end: oneshot::Sender<()>,
     events: JoinHandle<Vec<Event>>,
 }
@@ -355,7 +355,7 @@ struct Kept {
 impl Kept {
     /// Waits until all events are passed on that there were so far. A guest that was
     /// left behind may have more to say, which nobody wants to know.
-    async fn end(self) -> Result<Vec<Event>, Fault> {
+    pub(crate) async fn end(self) -> Result<Vec<Event>, Fault> {
         // Where the task is gone, so are the events, which is said below.
         let _ = self.end.send(());
         self.events.await.map_err(Fault::internal)
@@ -363,7 +363,7 @@ impl Kept {
 }
 
 /// Passes events on, and keeps those that the log is made of.
-fn keep_events(out: UnboundedSender<Event>) -> (UnboundedSender<Event>, Kept) {
+pub(crate) fn keep_events(out: UnboundedSender<Event>) -> (UnboundedSender<Event>, Kept) {
     let (events, mut received): (_, UnboundedReceiver<Event>) = unbounded_channel();
     let (end, mut ended) = oneshot::channel();
     let kept = tokio::spawn(async move {
@@ -448,6 +448,7 @@ impl Draft {
             id,
             host: host.clone(),
             step,
+            pipeline: None,
             parameters: Default::default(),
             arguments: Vec::new(),
             inputs: Vec::new(),

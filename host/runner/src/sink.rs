@@ -15,11 +15,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 use tokio::sync::Notify;
 use wharf_model::digest::Hasher;
 use wharf_model::{Digest, Fault};
 use wharf_sandbox::artifact::Sink;
+use wharf_store::BlobHasher;
 
 /// Bytes gathered before they are passed on: writes smaller than this cost more
 /// in hand-over than in work.
@@ -107,18 +109,79 @@ impl Drop for Chunk {
 pub(crate) struct Written {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
+    /// The list of its chunks, where it becomes a blob that has one.
+    pub(crate) chunks: Option<Bytes>,
     pub(crate) media_type: Option<String>,
     pub(crate) metadata: Map<String, Json>,
 }
+
+/// What a file that a guest writes becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Becomes {
+    /// A file of this machine, by itself: synced when it is complete.
+    Output,
+    /// A file of a folder, which syncs all of them at once.
+    InTree,
+    /// A blob of the store, which syncs it.
+    Blob,
+    /// A blob of the store and a file of a tree there.
+    BlobInTree,
+}
+
+impl Becomes {
+    const fn is_synced(self) -> bool {
+        matches!(self, Self::Output)
+    }
+
+    /// Whether it keeps a media type and metadata. A tree keeps none for its files:
+    /// there may be 65,536 of them.
+    const fn is_described(self) -> bool {
+        matches!(self, Self::Output | Self::Blob)
+    }
+
+    fn hashing(self) -> Hashing {
+        match self {
+            Self::Output | Self::InTree => Hashing::Whole(Hasher::new()),
+            Self::Blob | Self::BlobInTree => Hashing::Blob(Box::default()),
+        }
+    }
+}
+
+/// Hashes what is written: the whole, and the chunks where it becomes a blob.
+#[derive(Debug)]
+enum Hashing {
+    Whole(Hasher),
+    Blob(Box<BlobHasher>),
+}
+
+impl Hashing {
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Whole(hasher) => hasher.update(bytes),
+            Self::Blob(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Hash {
+        match self {
+            Self::Whole(hasher) => (hasher.finish(), None),
+            Self::Blob(hasher) => {
+                let hashed = hasher.finish();
+                (hashed.content.digest, hashed.chunks)
+            }
+        }
+    }
+}
+
+/// The digest, and the list of chunks where there is one.
+type Hash = (Digest, Option<Bytes>);
 
 /// A file that a guest writes.
 #[derive(Debug)]
 pub(crate) struct FileSink {
     path: PathBuf,
     flow: Arc<Flow>,
-    /// Whether a complete file is synced to the disk; a tree does that once for
-    /// all its files.
-    synced: bool,
+    becomes: Becomes,
     state: Mutex<State>,
 }
 
@@ -137,35 +200,33 @@ enum Target {
     /// Nothing passed on yet.
     Untouched(Option<File>),
     /// Written on the thread that calls.
-    Direct(File, Hasher),
+    Direct(File, Hashing),
     /// Written and hashed by threads.
     Threaded(Threads),
     /// Complete, or failed.
-    Finished(Result<Digest, Fault>),
+    Finished(Result<Hash, Fault>),
 }
 
 #[derive(Debug)]
 struct Threads {
     chunks: [Sender<Arc<Chunk>>; 2],
     writer: JoinHandle<io::Result<()>>,
-    hasher: JoinHandle<Digest>,
+    hasher: JoinHandle<Hash>,
 }
 
 impl FileSink {
-    /// A file of a tree, which must not exist. It is opened when there is
-    /// something to write, so that many outputs do not need many descriptors.
-    /// The tree syncs it.
-    pub(crate) fn in_tree(path: &Path, flow: &Arc<Flow>) -> Self {
-        Self::with(path, None, flow)
+    /// A file that must not exist. It is opened when there is something to write, so
+    /// that many outputs do not need many descriptors.
+    pub(crate) fn create(path: &Path, becomes: Becomes, flow: &Arc<Flow>) -> Self {
+        Self::with(path, None, becomes, flow)
     }
 
     /// Writes to a file that is open.
-    pub(crate) fn to_file(file: File, path: &Path, flow: &Arc<Flow>) -> Self {
-        Self::with(path, Some(file), flow)
+    pub(crate) fn to_file(file: File, path: &Path, becomes: Becomes, flow: &Arc<Flow>) -> Self {
+        Self::with(path, Some(file), becomes, flow)
     }
 
-    fn with(path: &Path, file: Option<File>, flow: &Arc<Flow>) -> Self {
-        let file_is_open = file.is_some();
+    fn with(path: &Path, file: Option<File>, becomes: Becomes, flow: &Arc<Flow>) -> Self {
         let state = State {
             gathered: Vec::new(),
             size: 0,
@@ -176,7 +237,7 @@ impl FileSink {
         Self {
             path: path.to_owned(),
             flow: flow.clone(),
-            synced: file_is_open,
+            becomes,
             state: Mutex::new(state),
         }
     }
@@ -225,7 +286,7 @@ impl FileSink {
     fn start(&self, file: File) -> Result<Target, Fault> {
         if self.flow.threaded.fetch_add(1, Ordering::AcqRel) >= MAX_THREADED {
             self.flow.threaded.fetch_sub(1, Ordering::AcqRel);
-            return Ok(Target::Direct(file, Hasher::new()));
+            return Ok(Target::Direct(file, self.becomes.hashing()));
         }
         let threads = self.threads(file);
         if threads.is_err() {
@@ -237,14 +298,14 @@ impl FileSink {
     fn threads(&self, file: File) -> Result<Threads, Fault> {
         let (to_writer, for_writer) = channel::<Arc<Chunk>>();
         let (to_hasher, for_hasher) = channel::<Arc<Chunk>>();
-        let synced = self.synced;
+        let synced = self.becomes.is_synced();
+        let mut hashing = self.becomes.hashing();
         let writer = spawn("wharf-write", move || write_all(file, &for_writer, synced))?;
         let hasher = spawn("wharf-hash", move || {
-            let mut hasher = Hasher::new();
             for chunk in for_hasher {
-                hasher.update(&chunk.bytes);
+                hashing.update(&chunk.bytes);
             }
-            hasher.finish()
+            hashing.finish()
         })?;
         Ok(Threads {
             chunks: [to_writer, to_hasher],
@@ -254,13 +315,13 @@ impl FileSink {
     }
 
     /// Completes the file: everything written, hashed and on the disk.
-    fn complete(&self, target: &mut Target) -> Result<Digest, Fault> {
+    fn complete(&self, target: &mut Target) -> Result<Hash, Fault> {
         let unfinished = Target::Finished(Err(Fault::internal("an output was completed twice")));
         let result = match std::mem::replace(target, unfinished) {
             Target::Untouched(file) => self
                 .open(file)
                 .and_then(|file| self.sync(&file))
-                .map(|()| Digest::of(b"")),
+                .map(|()| (Digest::of(b""), None)),
             Target::Direct(file, hasher) => self.sync(&file).map(|()| hasher.finish()),
             Target::Threaded(Threads {
                 chunks,
@@ -270,7 +331,7 @@ impl FileSink {
                 drop(chunks);
                 self.flow.threaded.fetch_sub(1, Ordering::AcqRel);
                 match (writer.join(), hasher.join()) {
-                    (Ok(Ok(())), Ok(digest)) => Ok(digest),
+                    (Ok(Ok(())), Ok(hash)) => Ok(hash),
                     (Ok(Err(error)), _) => Err(self.fault(&error)),
                     _ => Err(Fault::internal("a thread that wrote an output panicked")),
                 }
@@ -282,7 +343,7 @@ impl FileSink {
     }
 
     fn sync(&self, file: &File) -> Result<(), Fault> {
-        match self.synced {
+        match self.becomes.is_synced() {
             true => file.sync_all().map_err(|error| self.fault(&error)),
             false => Ok(()),
         }
@@ -306,7 +367,7 @@ impl FileSink {
             && state.size < GATHER as u64
         {
             let file = self.open(file.take())?;
-            state.target = Target::Direct(file, Hasher::new());
+            state.target = Target::Direct(file, self.becomes.hashing());
         }
         self.pass(&mut state.target, bytes)
     }
@@ -315,11 +376,13 @@ impl FileSink {
     pub(crate) fn finish(&self) -> Result<Written, Fault> {
         let mut state = lock(&self.state);
         let flushed = self.flush(&mut state);
-        let digest = self.complete(&mut state.target);
+        let hash = self.complete(&mut state.target);
         flushed?;
+        let (digest, chunks) = hash?;
         Ok(Written {
-            digest: digest?,
+            digest,
             size: state.size,
+            chunks,
             media_type: state.media_type.clone(),
             metadata: state.metadata.clone(),
         })
@@ -384,14 +447,13 @@ impl Sink for FileSink {
     }
 
     fn set_media_type(&self, media_type: String) {
-        // A tree keeps none for its files: there may be 65,536 of them.
-        if self.synced {
+        if self.becomes.is_described() {
             lock(&self.state).media_type = Some(media_type);
         }
     }
 
     fn set_metadata(&self, key: String, value: String) -> bool {
-        if !self.synced {
+        if !self.becomes.is_described() {
             return true;
         }
         let metadata = &mut lock(&self.state).metadata;
@@ -421,7 +483,7 @@ mod tests {
     fn sink(folder: &tempfile::TempDir) -> (FileSink, PathBuf, Arc<Flow>) {
         let flow = Arc::new(Flow::new(&Arc::default()));
         let path = folder.path().join("out");
-        (FileSink::in_tree(&path, &flow), path, flow)
+        (FileSink::create(&path, Becomes::InTree, &flow), path, flow)
     }
 
     #[test]
@@ -457,7 +519,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let flow = Arc::new(Flow::new(&Arc::default()));
         let sinks: Vec<_> = (0..100)
-            .map(|n| FileSink::in_tree(&folder.path().join(n.to_string()), &flow))
+            .map(|n| FileSink::create(&folder.path().join(n.to_string()), Becomes::InTree, &flow))
             .collect();
         let bytes = vec![7; GATHER / 5];
         for _ in 0..4 {
@@ -485,7 +547,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         let flow = Arc::new(Flow::new(&Arc::default()));
-        let sink = FileSink::to_file(File::create(&path).unwrap(), &path, &flow);
+        let sink = FileSink::to_file(File::create(&path).unwrap(), &path, Becomes::Output, &flow);
         for n in 0..MAX_METADATA {
             assert!(sink.set_metadata(format!("key-{n}"), "1".into()));
         }

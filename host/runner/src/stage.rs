@@ -20,7 +20,7 @@ use crate::digester::{Digester, Pending};
 use crate::local::{Place, Published, parent};
 use crate::program::{Scratch, Wanted};
 use crate::run::RunError;
-use crate::sink::{FileSink, Flow, IoCounters};
+use crate::sink::{Becomes, FileSink, Flow, IoCounters};
 use crate::source::{FileSource, OpenFile};
 use crate::tree::{FolderSink, FolderSource};
 
@@ -345,7 +345,11 @@ impl Stage<'_> {
         let (place, sink, parameter) = match shape {
             Shape::Tree => {
                 let place = Place::for_folder(path, self.overwrite)?;
-                let sink = Arc::new(FolderSink::new(place.temporary().to_owned(), &self.flow));
+                let sink = Arc::new(FolderSink::new(
+                    place.temporary().to_owned(),
+                    Becomes::InTree,
+                    &self.flow,
+                ));
                 (
                     place,
                     Sink::Folder(sink.clone()),
@@ -354,7 +358,7 @@ impl Stage<'_> {
             }
             Shape::File | Shape::Either => {
                 let (place, file) = Place::for_file(path, self.overwrite)?;
-                let sink = Arc::new(FileSink::to_file(file, path, &self.flow));
+                let sink = Arc::new(FileSink::to_file(file, path, Becomes::Output, &self.flow));
                 (place, Sink::File(sink.clone()), Parameter::Output(sink))
             }
         };

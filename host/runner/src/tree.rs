@@ -16,7 +16,7 @@ use wharf_sandbox::artifact::{Sink, SinkTree, Source, SourceTree, TreeEntry};
 
 use crate::digester::{Digestible, Stop};
 use crate::local::sync_tree;
-use crate::sink::{FileSink, Flow, IoCounters, Written, lock};
+use crate::sink::{Becomes, FileSink, Flow, IoCounters, Written, lock};
 use crate::source::{OpenFile, cannot_read, has_changed};
 
 /// The digest of a tree with these files, in any order.
@@ -259,6 +259,8 @@ impl Source for TreeFile {
 #[derive(Debug)]
 pub(crate) struct FolderSink {
     folder: PathBuf,
+    /// What each file becomes.
+    becomes: Becomes,
     flow: Arc<Flow>,
     state: Mutex<FolderState>,
 }
@@ -271,12 +273,23 @@ struct FolderState {
 
 impl FolderSink {
     /// Fills an empty folder.
-    pub(crate) fn new(folder: PathBuf, flow: &Arc<Flow>) -> Self {
+    pub(crate) fn new(folder: PathBuf, becomes: Becomes, flow: &Arc<Flow>) -> Self {
         Self {
             folder,
+            becomes,
             flow: flow.clone(),
             state: Mutex::default(),
         }
+    }
+
+    /// Completes all files; gives each with where it is.
+    pub(crate) fn finish_files(&self) -> Result<Vec<(TreePath, PathBuf, Written)>, Fault> {
+        let files = std::mem::take(&mut lock(&self.state).files);
+        let finish = |(path, sink): (TreePath, Arc<FileSink>)| {
+            let file = self.folder.join(path.as_str());
+            Ok((path, file, sink.finish()?))
+        };
+        files.into_iter().map(finish).collect()
     }
 
     /// Completes all files and says what was written.
@@ -315,10 +328,8 @@ impl SinkTree for FolderSink {
                 state.folders.insert(parent.to_owned());
             }
         }
-        let sink = Arc::new(FileSink::in_tree(
-            &self.folder.join(path.as_str()),
-            &self.flow,
-        ));
+        let file = self.folder.join(path.as_str());
+        let sink = Arc::new(FileSink::create(&file, self.becomes, &self.flow));
         state.files.insert(path.clone(), sink.clone());
         Ok(Some(sink))
     }
@@ -371,7 +382,7 @@ mod tests {
     fn a_path_is_created_once() {
         let folder = tempfile::tempdir().unwrap();
         let flow = Arc::new(Flow::new(&Arc::default()));
-        let sink = FolderSink::new(folder.path().to_owned(), &flow);
+        let sink = FolderSink::new(folder.path().to_owned(), Becomes::InTree, &flow);
         assert!(sink.create(&path("a/b")).unwrap().is_some());
         for taken in ["a/b", "a", "a/b/c"] {
             assert!(sink.create(&path(taken)).unwrap().is_none(), "{taken}");

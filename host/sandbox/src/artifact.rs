@@ -19,11 +19,26 @@ pub trait Source: Debug + Send + Sync {
     /// The size in bytes; it does not change.
     fn size(&self) -> u64;
 
+    /// Whether [`Self::read_at`] gives these bytes at once.
+    fn is_here(&self, _offset: u64, _length: u64) -> bool {
+        true
+    }
+
+    /// Waits until these bytes are here. Only what typed steps read is waited for;
+    /// what programs are given must be here.
+    ///
+    /// # Errors
+    /// Where they cannot be had, which ends the run.
+    async fn fetch(&self, _offset: u64, _length: u64) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Fills the buffer from the byte at `offset` on, as far as the artifact
     /// reaches; returns how many bytes it filled.
     ///
     /// # Errors
-    /// Where reading fails, which ends the run.
+    /// Where reading fails, which ends the run; an error with a [`Fault`] inside is
+    /// reported as that.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// The digest, once all bytes are hashed.

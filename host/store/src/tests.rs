@@ -27,6 +27,7 @@ fn record(id: &str) -> Record {
             size: 4,
             signature: Some("run: func()".into()),
         },
+        pipeline: None,
         parameters: serde_json::Map::from_iter([("epochs".to_owned(), 5.into())]),
         arguments: vec![],
         inputs: vec![],

@@ -81,7 +81,7 @@ impl HostInput for State {
         Ok(self.table.get(&this)?.source.metadata())
     }
 
-    fn read(
+    async fn read(
         &mut self,
         this: Resource<Input>,
         offset: u64,
@@ -89,16 +89,13 @@ impl HostInput for State {
     ) -> Result<std::result::Result<Vec<u8>, Error>> {
         let input = self.table.get(&this)?;
         let left = input.source.size().saturating_sub(offset);
-        let len = u64::from(len).min(CHUNK_BYTES as u64).min(left) as usize;
-        let mut bytes = vec![0; len];
+        let len = u64::from(len).min(CHUNK_BYTES as u64).min(left);
+        if !input.source.is_here(offset, len) {
+            input.source.clone().fetch(offset, len).await?;
+        }
+        let mut bytes = vec![0; len as usize];
         let read = input.source.read_at(offset, &mut bytes);
-        let read = read.map_err(|error| {
-            let kind = wharf_model::ErrorKind::of_io(&error);
-            Fault::new(
-                kind,
-                format!("cannot read the input `{}`: {error}", input.name),
-            )
-        })?;
+        let read = read.map_err(|error| unread(&input.name, &error))?;
         bytes.truncate(read);
         Ok(Ok(bytes))
     }
@@ -107,6 +104,14 @@ impl HostInput for State {
         self.table.delete(this)?;
         Ok(())
     }
+}
+
+fn unread(name: &str, error: &std::io::Error) -> Fault {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.cloned().unwrap_or_else(|| {
+        let kind = wharf_model::ErrorKind::of_io(error);
+        Fault::new(kind, format!("cannot read the input `{name}`: {error}"))
+    })
 }
 
 impl HostOutput for State {

@@ -32,9 +32,10 @@ pub(crate) mod bindings {
         path: "../../wit",
         world: "imports",
         imports: {
-            // The only ones that may wait: for the hash of an input, for room
-            // in a queue, for the seed.
+            // The only ones that may wait: for the hash or the bytes of an input, for
+            // room in a queue, for the seed.
             "wharf:step/artifacts.[method]input.digest": async | trappable,
+            "wharf:step/artifacts.[method]input.read": async | trappable,
             "wharf:step/artifacts.[method]output.write": async | trappable,
             "wharf:step/context.seed": async | trappable,
             default: trappable,

@@ -88,6 +88,7 @@ pub(crate) fn record(id: &str, key: &Digest) -> Record {
             size: 4,
             signature: Some("run: func()".into()),
         },
+        pipeline: None,
         parameters: Default::default(),
         arguments: vec![],
         inputs: vec![],

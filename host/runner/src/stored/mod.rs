@@ -1,0 +1,197 @@
+//! Steps whose artifacts are in the store, as pipelines run them.
+//!
+//! ```text
+//! StoredStep -> key -> commit found? -> stage -> invoke -> blobs -> commit
+//! ```
+//!
+//! All that the result depends on is known before the step runs, so that its key is,
+//! too. What it makes becomes blobs; the commit makes them count.
+
+mod output;
+mod run;
+mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json};
+use wharf_model::key::{KeyInput, KeyParts};
+use wharf_model::record::{Artifact, PipelineStep};
+use wharf_model::signature::{Arity, Function};
+use wharf_model::value_type::ValueType;
+use wharf_model::{Content, Digest, Grants, Limits};
+use wharf_sandbox::Component;
+
+pub use run::{Attempt, Guests, StepRunner, Told};
+
+/// A step with all that it is given.
+#[derive(Clone, Debug)]
+pub struct StoredStep {
+    /// The component, ready to run.
+    pub component: Arc<Component>,
+    /// How the step was asked for.
+    pub reference: String,
+    /// The name that the step goes by.
+    pub name: String,
+    /// The function to call; `None` for a program.
+    pub function: Option<Function>,
+    /// What the parameters are, in the order of the signature; of a program, its
+    /// inputs and outputs.
+    pub arguments: Vec<(String, StoredArgument)>,
+    /// Arguments of a program, after its name.
+    pub program_arguments: Vec<String>,
+    /// What bounds the run.
+    pub limits: Limits,
+    /// What the run is allowed.
+    pub grants: Grants,
+    /// Where the virtual clock starts.
+    pub logical_time: Timestamp,
+    /// The partition that the run is for.
+    pub partition: Option<String>,
+    /// The seed, where one was given.
+    pub seed: Option<u64>,
+    /// The pipeline that it belongs to.
+    pub pipeline: Option<PipelineStep>,
+}
+
+/// What a parameter is.
+#[derive(Clone, Debug)]
+pub enum StoredArgument {
+    /// A value that fits its type, in canonical form.
+    Value(ValueType, Json),
+    /// Artifacts to read.
+    Inputs(Arity, Vec<StoredInput>),
+    /// Trees to read.
+    InputTrees(Arity, Vec<StoredInput>),
+    /// An artifact to write.
+    Output {
+        /// Whether it is a tree; of a program, whether it must be one.
+        tree: bool,
+    },
+}
+
+/// An artifact that a step is given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredInput {
+    /// What it is.
+    pub content: Content,
+    /// Where it comes from, for people to read.
+    pub from: String,
+    /// The commit of the step that made it.
+    pub commit: Option<Digest>,
+    /// Its media type.
+    pub media_type: Option<String>,
+    /// What is attached to it.
+    pub metadata: Map<String, Json>,
+}
+
+impl StoredInput {
+    /// An output of a step that was committed.
+    #[must_use]
+    pub fn of_output(output: &Artifact, from: String, commit: Digest) -> Option<Self> {
+        Some(Self {
+            content: output.content()?,
+            from,
+            commit: Some(commit),
+            media_type: output.media_type.clone(),
+            metadata: output.metadata.clone(),
+        })
+    }
+}
+
+impl StoredStep {
+    /// The seed of the run, and what identifies its result.
+    #[must_use]
+    pub fn key(&self) -> (u64, Digest) {
+        let parts = self.key_parts();
+        let seed = self.seed.unwrap_or_else(|| parts.derive_seed());
+        (seed, parts.key(seed))
+    }
+
+    fn key_parts(&self) -> KeyParts {
+        let mut inputs: BTreeMap<String, Vec<KeyInput>> = BTreeMap::new();
+        let mut outputs = BTreeMap::new();
+        for (name, argument) in &self.arguments {
+            match argument {
+                StoredArgument::Value(..) => {}
+                StoredArgument::Inputs(_, given) | StoredArgument::InputTrees(_, given) => {
+                    if !given.is_empty() {
+                        inputs.insert(name.clone(), given.iter().map(key_input).collect());
+                    }
+                }
+                StoredArgument::Output { tree } if self.function.is_none() => {
+                    outputs.insert(name.clone(), *tree);
+                }
+                StoredArgument::Output { .. } => {}
+            }
+        }
+        KeyParts {
+            step: self.component.digest(),
+            function: self.function.as_ref().map(|function| function.name.clone()),
+            step_name: self.name.clone(),
+            parameters: self.values(),
+            arguments: self.program_arguments.clone(),
+            inputs,
+            outputs,
+            logical_time: self.logical_time,
+            partition: self.partition.clone(),
+            clock: self.grants.clock,
+            entropy: self.grants.entropy,
+            env: self.grants.env.clone(),
+        }
+    }
+
+    /// The values of the parameters, by name.
+    fn values(&self) -> Map<String, Json> {
+        let values = self
+            .arguments
+            .iter()
+            .filter_map(|(name, argument)| match argument {
+                StoredArgument::Value(_, json) => Some((name.clone(), json.clone())),
+                _ => None,
+            });
+        values.collect()
+    }
+
+    /// The inputs, for the record.
+    fn inputs(&self) -> Vec<Artifact> {
+        let all = self
+            .arguments
+            .iter()
+            .filter_map(|(name, argument)| match argument {
+                StoredArgument::Inputs(_, given) | StoredArgument::InputTrees(_, given) => {
+                    Some(given.iter().map(move |input| artifact(name, input)))
+                }
+                StoredArgument::Value(..) | StoredArgument::Output { .. } => None,
+            });
+        all.flatten().collect()
+    }
+}
+
+fn key_input(input: &StoredInput) -> KeyInput {
+    match input.content.is_tree() {
+        true => KeyInput::Tree(input.content.digest),
+        false => KeyInput::File(input.content.digest),
+    }
+}
+
+fn artifact(name: &str, input: &StoredInput) -> Artifact {
+    let Content {
+        digest,
+        size,
+        files,
+        chunks,
+    } = input.content;
+    Artifact {
+        name: name.to_owned(),
+        path: input.from.clone(),
+        digest: Some(digest),
+        size,
+        files,
+        commit: input.commit,
+        chunks,
+        media_type: input.media_type.clone(),
+        metadata: input.metadata.clone(),
+    }
+}
