@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use object_store::path::Path as ObjectPath;
-use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use wharf_model::artifact::{Origin, TAG_FORMAT, TagMove, VERSION_FORMAT, Version, Which};
 use wharf_model::name::Name;
@@ -24,8 +23,7 @@ use wharf_model::record::RunId;
 use wharf_model::{ArtifactReference, Content, ErrorKind, Fault, nearest};
 
 use crate::Store;
-use crate::objects::Created;
-use crate::runs::{check_format, parse};
+use crate::records::{Written, seal};
 
 /// Where artifacts are.
 pub(crate) const ARTIFACTS: &str = "artifacts";
@@ -161,13 +159,7 @@ impl Store {
     }
 
     async fn read_version(&self, name: &Name, number: u64) -> Result<Option<Version>, Fault> {
-        let path = version_path(name, number);
-        let Some(bytes) = self.objects.read(&path).await? else {
-            return Ok(None);
-        };
-        let version: Version = parse(&path, self.place(), &bytes)?;
-        check_format(&path, &version.format, VERSION_FORMAT)?;
-        Ok(Some(version))
+        self.read_record(&version_path(name, number)).await
     }
 
     async fn unknown_artifact(&self, reference: &ArtifactReference) -> Result<Fault, Fault> {
@@ -209,9 +201,9 @@ impl Store {
         for _ in 0..RACES {
             let version = new.numbered(number, author);
             let path = version_path(&new.name, number);
-            match self.objects.create(&path, json(&version)?).await? {
-                Created::New | Created::Same => return Ok(version),
-                Created::Other(_) => number += 1,
+            match self.create_record(&path, &version).await? {
+                Written::Ours => return Ok(version),
+                Written::Other(_) => number += 1,
             }
         }
         Err(Fault::new(
@@ -258,14 +250,9 @@ impl Store {
             )));
         }
         let removal = serde_json::json!({"by": author.by, "removed": author.now});
-        match self
-            .objects
-            .create(&removed_path(name, number), json(&removal)?)
-            .await?
-        {
-            // Somebody else has removed it meanwhile.
-            Created::New | Created::Same | Created::Other(_) => Ok(()),
-        }
+        // Somebody else may have removed it meanwhile.
+        let path = removed_path(name, number);
+        self.objects.create(&path, seal(&removal)?).await.map(drop)
     }
 
     /// The tags that an artifact has or had, sorted.
@@ -323,14 +310,11 @@ impl Store {
 
     async fn read_move(&self, name: &Name, tag: &Name, sequence: u64) -> Result<TagMove, Fault> {
         let path = tag_path(name, tag, sequence);
-        let bytes = self.objects.read(&path).await?;
-        let bytes = bytes.ok_or_else(|| {
+        let moved = self.read_record(&path).await?;
+        moved.ok_or_else(|| {
             let message = format!("`{path}` is gone from the store {}", self.place());
             Fault::new(ErrorKind::Store, message)
-        })?;
-        let moved: TagMove = parse(&path, self.place(), &bytes)?;
-        check_format(&path, &moved.format, TAG_FORMAT)?;
-        Ok(moved)
+        })
     }
 
     /// Moves a tag. Where it means that version already, nothing is done.
@@ -356,10 +340,10 @@ impl Store {
             let sequence = last.map_or(1, |moved| moved.sequence + 1);
             let moved = new.moved(sequence, before, author);
             let path = tag_path(&new.name, &new.tag, sequence);
-            match self.objects.create(&path, json(&moved)?).await? {
-                Created::New | Created::Same => return Ok(moved),
+            match self.create_record(&path, &moved).await? {
+                Written::Ours => return Ok(moved),
                 // Somebody else has moved it: see whether it still may be.
-                Created::Other(_) => {}
+                Written::Other(_) => {}
             }
         }
         Err(Fault::new(
@@ -446,12 +430,6 @@ impl NewTag {
             run: self.run.clone(),
         }
     }
-}
-
-fn json<T: Serialize>(value: &T) -> Result<bytes::Bytes, Fault> {
-    let mut json = serde_json::to_vec_pretty(value).map_err(Fault::internal)?;
-    json.push(b'\n');
-    Ok(json.into())
 }
 
 fn version_path(name: &Name, number: u64) -> ObjectPath {

@@ -13,8 +13,7 @@ use wharf_model::event::Event;
 use wharf_model::{Digest, ErrorKind, Fault, Outcome, Record};
 
 use crate::Store;
-use crate::objects::Created;
-use crate::runs::{parse_record, record_json};
+use crate::records::Written;
 
 /// Where commits are.
 pub(crate) const COMMITS: &str = "commits";
@@ -44,13 +43,9 @@ impl Store {
         events: &[Event],
     ) -> Result<Committed, Fault> {
         self.put_log(&record.id, events).await?;
-        let created = self
-            .objects
-            .create(&path(key), record_json(record)?)
-            .await?;
-        let winner = match created {
-            Created::New | Created::Same => return Ok(Committed::New),
-            Created::Other(bytes) => self.parse_record(&path(key), &bytes)?,
+        let winner = match self.create_record(&path(key), record).await? {
+            Written::Ours => return Ok(Committed::New),
+            Written::Other(winner) => winner,
         };
         if !events.is_empty() {
             self.remove_log(&record.id).await;
@@ -66,15 +61,7 @@ impl Store {
     /// # Errors
     /// Where it cannot be read or understood.
     pub async fn commit_of(&self, key: &Digest) -> Result<Option<Record>, Fault> {
-        let path = path(key);
-        let bytes = self.objects.read(&path).await?;
-        bytes
-            .map(|bytes| self.parse_record(&path, &bytes))
-            .transpose()
-    }
-
-    fn parse_record(&self, path: &ObjectPath, bytes: &[u8]) -> Result<Record, Fault> {
-        parse_record(path, self.place(), bytes)
+        self.read_record(&path(key)).await
     }
 }
 

@@ -27,7 +27,7 @@ use wharf_model::{Digest, ErrorKind, Fault};
 use crate::Store;
 use crate::blobs::{self, BLOBS, REFRESHED_AFTER};
 use crate::objects::Meta;
-use crate::runs::parse;
+use crate::records::Kept;
 use crate::trees::for_each;
 
 /// Where lists of condemned blobs are.
@@ -72,6 +72,13 @@ pub struct Collected {
 struct Condemned {
     format: String,
     digests: BTreeSet<Digest>,
+}
+
+impl Kept for Condemned {
+    const FORMAT: &'static str = FORMAT;
+    fn format(&self) -> &str {
+        &self.format
+    }
 }
 
 impl Store {
@@ -121,8 +128,7 @@ impl Store {
                 format: FORMAT.to_owned(),
                 digests: some.iter().map(|(digest, _)| *digest).collect(),
             };
-            let json = serde_json::to_vec(&condemned).map_err(Fault::internal)?;
-            self.create_only(&list, json.into()).await?;
+            self.create_only_record(&list, &condemned).await?;
             let done = self.remove_condemned(some).await;
             // Also where that failed: what is left is as it was.
             self.objects.remove(&list).await?;
@@ -164,10 +170,9 @@ impl Store {
             if age > 2 * REMOVES_FOR {
                 continue;
             }
-            let Some(bytes) = self.objects.read(&list.path).await? else {
+            let Some(condemned) = self.read_record::<Condemned>(&list.path).await? else {
                 continue;
             };
-            let condemned: Condemned = parse(&list.path, self.place(), &bytes)?;
             if condemned.digests.contains(digest) {
                 return Ok(true);
             }

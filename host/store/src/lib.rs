@@ -7,7 +7,7 @@
 //! objects     writes and reads objects: the only place that talks to object_store
 //! durable     the same for files of this machine, many at a time
 //! blobs       bytes named by their digest; chunks, reader, upload, trees
-//! runs, commits, artifacts    the records
+//! records     JSON with a checksum; runs, commits, artifacts: what is recorded
 //! reach, gc, verify, copy     what goes over all of it
 //! cache       blobs of a store elsewhere, on this machine
 //! ```
@@ -28,6 +28,7 @@ mod location;
 mod objects;
 mod reach;
 mod reader;
+mod records;
 mod runs;
 mod trees;
 mod upload;

@@ -157,7 +157,7 @@ impl fmt::Display for Location {
 pub type Settings = BTreeMap<String, SecretString>;
 
 /// How long a request is tried again and again before it has failed.
-const RETRY_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const RETRY_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is tried again at most.
 const RETRIES: usize = 8;
 /// How long one request may take: a part of 16 MiB on a slow line.

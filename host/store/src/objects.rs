@@ -9,7 +9,7 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -24,7 +24,7 @@ use wharf_model::{Content, ErrorKind, Fault};
 
 use crate::durable::Durable;
 use crate::folder::Folder;
-use crate::location::{Location, Settings, connect};
+use crate::location::{Location, RETRY_WITHIN, Settings, connect};
 use crate::upload::{self, UploadError};
 
 /// Most bytes of an object that is read whole. A record is some kilobytes, and
@@ -36,6 +36,10 @@ const MAX_OBJECT_BYTES: u64 = 256 << 20;
 /// answer was lost.
 const CREATIONS: u32 = 5;
 const BETWEEN_CREATIONS: Duration = Duration::from_millis(200);
+
+/// The same for what can be done twice.
+const TRIES: u32 = 3;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// All objects under one place.
 #[derive(Clone)]
@@ -258,7 +262,8 @@ impl Objects {
 
     /// Writes an object that has the same bytes whoever writes it.
     pub(crate) async fn overwrite(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), Fault> {
-        let written = self.backend()?.put(path, bytes.into()).await;
+        let backend = self.backend()?;
+        let written = again(|| backend.put(path, bytes.clone().into())).await;
         written.map_err(|error| self.fault(&format!("write `{path}`"), &error))?;
         Ok(())
     }
@@ -271,14 +276,25 @@ impl Objects {
         file: File,
         content: &Content,
     ) -> Result<(), Fault> {
-        let uploaded = upload::upload(self.backend()?, path, file, content).await;
-        uploaded.map_err(|error| match error {
-            UploadError::Changed => {
-                let message = format!("what becomes `{path}` changed while it was read");
-                Fault::new(ErrorKind::InputChanged, message).hint("try again")
+        let backend = self.backend()?;
+        let uploaded = again(|| async {
+            match upload::upload(backend, path, &file, content).await {
+                Err(UploadError::Store(error)) => match backend.head(path).await {
+                    // It was completed, and the answer was lost.
+                    Ok(found) if found.size == content.size => Ok(Ok(())),
+                    _ => Err(error),
+                },
+                uploaded => Ok(uploaded),
             }
-            UploadError::Store(error) => self.fault(&format!("write `{path}`"), &error),
-        })
+        });
+        let uploaded = uploaded.await;
+        match uploaded.map_err(|error| self.fault(&format!("write `{path}`"), &error))? {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                let message = format!("what becomes `{path}` changed while it was read");
+                Err(Fault::new(ErrorKind::InputChanged, message).hint("try again"))
+            }
+        }
     }
 
     /// An object, whole; nothing where there is none.
@@ -286,17 +302,19 @@ impl Objects {
         if let Some(file) = self.file(path) {
             return self.read_file(path, &file);
         }
-        let found = match self.backend()?.get(path).await {
-            Ok(found) => found,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(self.fault(&format!("read `{path}`"), &error)),
-        };
-        self.check_size(path, found.meta.size)?;
-        let bytes = found
-            .bytes()
-            .await
-            .map_err(|error| self.fault(&format!("read `{path}`"), &error))?;
-        Ok(Some(bytes))
+        let backend = self.backend()?;
+        let read = again(|| async {
+            let found = match backend.get(path).await {
+                Err(error) if is_absent(&error) => return Ok(Ok(None)),
+                found => found?,
+            };
+            if let Err(fault) = self.check_size(path, found.meta.size) {
+                return Ok(Err(fault));
+            }
+            Ok(Ok(Some(found.bytes().await?)))
+        });
+        let read = read.await;
+        read.map_err(|error| self.fault(&format!("read `{path}`"), &error))?
     }
 
     /// Small, and read by the thousand: a thread for each would take longer.
@@ -335,7 +353,8 @@ impl Objects {
         path: &ObjectPath,
         range: Range<u64>,
     ) -> Result<Option<Bytes>, Fault> {
-        match self.backend()?.get_range(path, range).await {
+        let backend = self.backend()?;
+        match again(|| backend.get_range(path, range.clone())).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(self.fault(&format!("read `{path}`"), &error)),
@@ -344,22 +363,50 @@ impl Objects {
 
     /// What is known of an object; nothing where there is none.
     pub(crate) async fn head(&self, path: &ObjectPath) -> Result<Option<Meta>, Fault> {
-        match self.backend()?.head(path).await {
+        let backend = self.backend()?;
+        match again(|| backend.head(path)).await {
             Ok(meta) => Ok(Some(meta.into())),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(self.fault(&format!("read `{path}`"), &error)),
         }
     }
 
-    /// All objects under a prefix, in no order.
+    /// All objects under a prefix, in no order. Where a listing breaks off, it goes on
+    /// after the last object that it gave.
     pub(crate) fn list(&self, prefix: &str) -> Result<BoxStream<'_, Result<Meta, Fault>>, Fault> {
         let prefix = ObjectPath::from(prefix);
-        let listed = self.backend()?.list(Some(&prefix));
-        let listed = listed.map(move |meta| match meta {
-            Ok(meta) => Ok(meta.into()),
-            Err(error) => Err(self.fault(&format!("list `{prefix}`"), &error)),
-        });
-        Ok(listed.boxed())
+        let backend = self.backend()?;
+        let listing = Listing {
+            rest: backend.list(Some(&prefix)),
+            last: None,
+            failures: 0,
+        };
+        let next = move |mut listing: Listing| {
+            let prefix = prefix.clone();
+            async move {
+                loop {
+                    match listing.rest.next().await {
+                        None => return Ok(None),
+                        Some(Ok(meta)) => {
+                            listing.last = Some(meta.location.clone());
+                            return Ok(Some((Meta::from(meta), listing)));
+                        }
+                        Some(Err(error)) if listing.failures < TRIES && may_pass(&error) => {
+                            listing.failures += 1;
+                            tokio::time::sleep(BETWEEN_TRIES).await;
+                            listing.rest = match &listing.last {
+                                Some(last) => backend.list_with_offset(Some(&prefix), last),
+                                None => backend.list(Some(&prefix)),
+                            };
+                        }
+                        Some(Err(error)) => {
+                            return Err(self.fault(&format!("list `{prefix}`"), &error));
+                        }
+                    }
+                }
+            }
+        };
+        Ok(futures::stream::try_unfold(listing, next).boxed())
     }
 
     /// The names of all objects right under a prefix, in no order.
@@ -372,18 +419,18 @@ impl Objects {
     /// The names of what is right under a prefix and has objects under it.
     pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, Fault> {
         let prefix = ObjectPath::from(prefix);
-        let listed = self.backend()?.list_with_delimiter(Some(&prefix)).await;
+        let backend = self.backend()?;
+        let listed = again(|| backend.list_with_delimiter(Some(&prefix))).await;
         let listed = listed.map_err(|error| self.fault(&format!("list `{prefix}`"), &error))?;
-        let names = listed
-            .common_prefixes
-            .iter()
-            .filter_map(ObjectPath::filename);
+        let names = listed.common_prefixes.iter();
+        let names = names.filter_map(ObjectPath::filename);
         Ok(names.map(str::to_owned).collect())
     }
 
     /// Removes an object, if it is there.
     pub(crate) async fn remove(&self, path: &ObjectPath) -> Result<(), Fault> {
-        match self.backend()?.delete(path).await {
+        let backend = self.backend()?;
+        match again(|| backend.delete(path)).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.fault(&format!("remove `{path}`"), &error)),
         }
@@ -427,6 +474,33 @@ fn is_absent(error: &Error) -> bool {
 fn is_no_bucket(text: &str) -> bool {
     let said = ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"];
     said.iter().any(|said| text.contains(said))
+}
+
+/// A listing that is being read.
+struct Listing {
+    rest: BoxStream<'static, object_store::Result<ObjectMeta>>,
+    last: Option<ObjectPath>,
+    failures: u32,
+}
+
+/// Does what can be done twice, and again where that fails in a way that may pass.
+/// object_store does so by itself for most failures, and not for an answer that breaks
+/// off; so no time is added to what it takes.
+async fn again<T, F>(work: impl Fn() -> F) -> object_store::Result<T>
+where
+    F: Future<Output = object_store::Result<T>>,
+{
+    let started = Instant::now();
+    for _ in 0..TRIES {
+        match work().await {
+            Err(error) if may_pass(&error) && started.elapsed() < RETRY_WITHIN => {
+                tracing::debug!(%error, "a request failed: trying it again");
+            }
+            done => return done,
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+    work().await
 }
 
 fn compare(found: Bytes, wanted: &Bytes) -> Created {

@@ -15,7 +15,6 @@ use crate::Store;
 use crate::artifacts::ARTIFACTS;
 use crate::commits::COMMITS;
 use crate::objects::Meta;
-use crate::runs::{parse, parse_record};
 use crate::trees::content_of;
 
 /// The blobs that something names, and what names them.
@@ -88,17 +87,15 @@ impl Store {
         let mut reachable = Reachable::default();
         let mut commits = self.objects.list(COMMITS)?;
         while let Some(Meta { path, .. }) = commits.try_next().await? {
-            if let Some(bytes) = self.objects.read(&path).await? {
-                let record = parse_record(&path, self.place(), &bytes)?;
+            if let Some(record) = self.read_record(&path).await? {
                 reachable.add_record(&record, path.as_ref());
             }
         }
         let mut artifacts = self.objects.list(ARTIFACTS)?;
         while let Some(Meta { path, .. }) = artifacts.try_next().await? {
             if self.is_version(&path).await?
-                && let Some(bytes) = self.objects.read(&path).await?
+                && let Some(version) = self.read_record::<Version>(&path).await?
             {
-                let version: Version = parse(&path, self.place(), &bytes)?;
                 reachable.add(&version.content, path.as_ref());
             }
         }

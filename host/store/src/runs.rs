@@ -7,13 +7,11 @@
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
-use serde::de::DeserializeOwned;
 use wharf_model::event::Event;
-use wharf_model::record::{FORMAT, RunId};
+use wharf_model::record::RunId;
 use wharf_model::{ErrorKind, Fault, Record};
 
 use crate::Store;
-use crate::objects::Created;
 
 /// Where records and logs are.
 pub(crate) const RUNS: &str = "runs";
@@ -31,7 +29,7 @@ impl Store {
     pub async fn put_run(&self, record: &Record, events: &[Event]) -> Result<(), Fault> {
         self.put_log(&record.id, events).await?;
         let path = record_path(&record.id);
-        let created = self.create_only(&path, record_json(record)?).await;
+        let created = self.create_only_record(&path, record).await;
         if let Err(fault) = &created
             && fault.kind() != ErrorKind::Conflict
             && !events.is_empty()
@@ -54,31 +52,14 @@ impl Store {
         let _ = self.objects.remove(&log_path(id)).await;
     }
 
-    /// Creates an object of which there must be no other.
-    pub(crate) async fn create_only(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), Fault> {
-        match self.objects.create(path, bytes).await? {
-            Created::New | Created::Same => Ok(()),
-            Created::Other(_) => Err(Fault::new(
-                ErrorKind::Conflict,
-                format!(
-                    "the store {} holds another object at `{path}`",
-                    self.place()
-                ),
-            )),
-        }
-    }
-
     /// The record of a run.
     ///
     /// # Errors
     /// [`ErrorKind::UnknownRun`] where there is none; [`ErrorKind::Store`] where
     /// it cannot be read or understood.
     pub async fn run(&self, id: &RunId) -> Result<Record, Fault> {
-        let path = record_path(id);
-        let Some(bytes) = self.objects.read(&path).await? else {
-            return Err(self.unknown(id.as_str()));
-        };
-        parse_record(&path, self.place(), &bytes)
+        let record = self.read_record(&record_path(id)).await?;
+        record.ok_or_else(|| self.unknown(id.as_str()))
     }
 
     /// The events of a run, in order.
@@ -144,46 +125,6 @@ impl Store {
             format!("there is no run `{text}` in the store {}", self.place()),
         )
         .hint("`wharf runs` lists the runs; `--store` says where they are")
-    }
-}
-
-/// A record as it is kept.
-pub(crate) fn record_json(record: &Record) -> Result<Bytes, Fault> {
-    let mut json = serde_json::to_vec_pretty(record).map_err(Fault::internal)?;
-    json.push(b'\n');
-    Ok(json.into())
-}
-
-/// Reads a record.
-pub(crate) fn parse_record(path: &ObjectPath, place: &str, bytes: &[u8]) -> Result<Record, Fault> {
-    let record: Record = parse(path, place, bytes)?;
-    check_format(path, &record.format, FORMAT)?;
-    Ok(record)
-}
-
-/// Reads what is kept as JSON.
-pub(crate) fn parse<T: DeserializeOwned>(
-    path: &ObjectPath,
-    place: &str,
-    bytes: &[u8],
-) -> Result<T, Fault> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let message = format!("the record `{path}` in {place} cannot be understood: {error}");
-        Fault::new(ErrorKind::Store, message).hint(match error.is_data() {
-            true => "a newer version of Wharf may have written it",
-            false => "the file is damaged: restore it, or remove it",
-        })
-    })
-}
-
-/// Refuses a record of another format.
-pub(crate) fn check_format(path: &ObjectPath, format: &str, wanted: &str) -> Result<(), Fault> {
-    match format == wanted {
-        true => Ok(()),
-        false => Err(Fault::new(
-            ErrorKind::Store,
-            format!("the record `{path}` has the format {format}, not {wanted}"),
-        )),
     }
 }
 

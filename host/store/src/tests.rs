@@ -146,15 +146,18 @@ async fn runs_are_found_newest_first() {
 async fn a_record_that_is_not_understood_is_a_typed_fault() {
     let (_folder, stores) = stores();
     for store in stores {
-        let path = ObjectPath::from("runs/bad.json");
-        store
-            .objects
-            .create(&path, Bytes::from_static(b"{\"format\": \"wharf.run/9\"}"))
-            .await
-            .unwrap();
-        let fault = store.run(&"bad".parse().unwrap()).await.unwrap_err();
-        assert_eq!(fault.kind(), ErrorKind::Store);
-        assert!(fault.to_string().contains("runs/bad.json"), "{fault}");
+        let newer = records::seal(&serde_json::json!({"format": "wharf.run/9"})).unwrap();
+        let damaged = Bytes::from_static(b"{\"format\": \"wharf.run/9\"}");
+        for (name, bytes, kind) in [
+            ("newer", newer, ErrorKind::Store),
+            ("bad", damaged, ErrorKind::Corrupt),
+        ] {
+            let path = ObjectPath::from(format!("runs/{name}.json"));
+            store.objects.create(&path, bytes).await.unwrap();
+            let fault = store.run(&name.parse().unwrap()).await.unwrap_err();
+            assert_eq!(fault.kind(), kind);
+            assert!(fault.to_string().contains(path.as_ref()), "{fault}");
+        }
     }
 }
 

@@ -41,11 +41,11 @@ impl From<Error> for UploadError {
 pub(crate) async fn upload(
     to: &dyn ObjectStore,
     path: &ObjectPath,
-    file: File,
+    file: &File,
     content: &Content,
 ) -> Result<(), UploadError> {
     let mut hashed = HashedFile {
-        file: Arc::new(file),
+        file: Arc::new(file.try_clone().map_err(unread)?),
         hasher: Hasher::new(),
     };
     if content.size <= WHOLE_BYTES {
@@ -163,13 +163,13 @@ mod tests {
                 ..Content::of(&bytes)
             };
             for wrong in [other, longer] {
-                let error = upload(&store, &path, file(&bytes), &wrong)
+                let error = upload(&store, &path, &file(&bytes), &wrong)
                     .await
                     .unwrap_err();
                 assert!(matches!(error, UploadError::Changed), "{error:?}");
                 assert!(store.head(&path).await.is_err());
             }
-            upload(&store, &path, file(&bytes), &Content::of(&bytes))
+            upload(&store, &path, &file(&bytes), &Content::of(&bytes))
                 .await
                 .unwrap();
             let found = store.get(&path).await.unwrap().bytes().await.unwrap();
