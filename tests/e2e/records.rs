@@ -211,8 +211,8 @@ fn a_record_that_is_damaged_is_named_and_hides_no_other() {
     let (first, second) = (noop(&project), noop(&project));
     let id = first["id"].as_str().unwrap();
     project.write(&format!(".wharf/runs/{id}.json"), "{");
-    let shown = project.wharf(["show", id, "--json"]).run().exits(75);
-    assert_eq!(shown.json()["error"]["kind"], "store");
+    let shown = project.wharf(["show", id, "--json"]).run().exits(1);
+    assert_eq!(shown.json()["error"]["kind"], "corrupt");
     let listed = project.wharf(["runs", "--json"]).run().exits(0);
     assert_eq!(listed.json(), second);
     listed.says(&[id]);
