@@ -12,10 +12,14 @@
 //! Every mistake has its place in the file, and all are told at once. Nothing here
 //! knows where artifacts are kept, or how steps are run.
 
+mod check;
+mod checked;
 mod diagnostic;
+mod evaluate;
 mod expression;
 mod file;
 mod given;
+pub mod graph;
 mod partition;
 mod read;
 mod schema;
@@ -23,9 +27,12 @@ mod source_map;
 mod stored;
 mod syntax_error;
 mod type_syntax;
+mod types;
 mod yaml;
 
+pub use checked::{Checked, CheckedOutput, CheckedParameter, CheckedStep, ParameterDefault};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Span};
+pub use evaluate::{BoundParameter, BoundValue, EvaluationError, MAX_EACH, Scope, Value};
 pub use expression::{Comparison, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use file::{Declaration, Pipeline, Retries, Step, StepLimits};
 pub use partition::{DatePart, Every, MAX_PARTITIONS, Partition, PartitionError, Slice};
@@ -36,10 +43,26 @@ pub use stored::{
 };
 pub use yaml::{MAX_FILE_BYTES, MAX_NESTING};
 
+use std::collections::BTreeMap;
+
+use crate::signature::Signature;
+
 /// Reads the text of a pipeline file.
 ///
 /// # Errors
 /// All mistakes of syntax and form, in the order of the file.
 pub fn parse(text: &str) -> Result<Pipeline, Vec<Diagnostic>> {
     read::read(text)
+}
+
+/// Checks a pipeline against the signatures of the components that it uses, by
+/// reference as [`Pipeline::references`] shows it.
+///
+/// # Errors
+/// All mistakes, in the order of the file.
+pub fn check(
+    pipeline: &Pipeline,
+    signatures: &BTreeMap<String, Signature>,
+) -> Result<Checked, Vec<Diagnostic>> {
+    check::check(pipeline, signatures)
 }

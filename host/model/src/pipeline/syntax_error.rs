@@ -125,6 +125,10 @@ mod tests {
             mistake("with: { a: ${{ parameters.b }}, c: 1 }\n"),
             "1:13: an expression inside `{ }` or `[ ]` is not in quotes (write \"${{ ... }}\")"
         );
-        assert_eq!(mistake("a: 1\n  b: 2\n"), "");
+        assert_eq!(
+            mistake("a: 1\n  b: 2\n"),
+            "2:4: this is not YAML: mapping values are not allowed in this context (look at the \
+             indentation, and put a text with `: ` in it in quotes)"
+        );
     }
 }
