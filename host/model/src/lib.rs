@@ -21,6 +21,7 @@ pub mod key;
 pub mod limits;
 pub mod name;
 pub mod outcome;
+pub mod pipeline;
 pub mod plan;
 pub mod record;
 pub mod request;

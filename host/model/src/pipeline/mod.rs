@@ -1,0 +1,68 @@
+//! The language of `pipeline.yaml`: steps, and what goes from one to another.
+//!
+//! ```text
+//! text --parse()--> Pipeline --check(signatures)--> Checked --(runner, Scope)--> values
+//! ```
+//!
+//! [`parse`] needs the text alone: it says which components the pipeline uses.
+//! [`check`] needs their signatures, and finds everything that can be wrong before
+//! anything runs: names, types, circles. What is checked is evaluated with the
+//! values of a run, which a [`Scope`] gives.
+//!
+//! Every mistake has its place in the file, and all are told at once. Nothing here
+//! knows where artifacts are kept, or how steps are run.
+
+mod check;
+mod checked;
+mod diagnostic;
+mod evaluate;
+mod expression;
+mod file;
+mod given;
+pub mod graph;
+mod partition;
+mod read;
+mod schema;
+mod source_map;
+mod stored;
+mod syntax_error;
+mod type_syntax;
+mod types;
+mod yaml;
+
+pub use checked::{Checked, CheckedOutput, CheckedParameter, CheckedStep, ParameterDefault};
+pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Span};
+pub use evaluate::{BoundParameter, BoundValue, EvaluationError, MAX_EACH, Scope, Value};
+pub use expression::{Comparison, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
+pub use file::{Declaration, Pipeline, Retries, Step, StepLimits};
+pub use partition::{DatePart, Every, MAX_PARTITIONS, Partition, PartitionError, Slice};
+pub use read::{MAX_NAME_LENGTH, MAX_PARAMETERS, MAX_STEPS};
+pub use schema::schema;
+pub use stored::{
+    ArtifactReference, ParseArtifactReferenceError, ParsePublishTargetError, PublishTarget, Version,
+};
+pub use yaml::{MAX_FILE_BYTES, MAX_NESTING};
+
+use std::collections::BTreeMap;
+
+use crate::signature::Signature;
+
+/// Reads the text of a pipeline file.
+///
+/// # Errors
+/// All mistakes of syntax and form, in the order of the file.
+pub fn parse(text: &str) -> Result<Pipeline, Vec<Diagnostic>> {
+    read::read(text)
+}
+
+/// Checks a pipeline against the signatures of the components that it uses, by
+/// reference as [`Pipeline::references`] shows it.
+///
+/// # Errors
+/// All mistakes, in the order of the file.
+pub fn check(
+    pipeline: &Pipeline,
+    signatures: &BTreeMap<String, Signature>,
+) -> Result<Checked, Vec<Diagnostic>> {
+    check::check(pipeline, signatures)
+}
