@@ -135,6 +135,18 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The commit of the step that made the version, where one did.
+    #[must_use]
+    pub fn commit(&self) -> Option<Digest> {
+        match self {
+            Self::Step { commit, .. } => Some(*commit),
+            Self::Copy { origin, .. } => origin.commit(),
+            Self::Put { .. } | Self::Input { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -18,6 +18,8 @@ pub enum ErrorKind {
     /// An output cannot be written where it should: the folder is missing, or
     /// something is there already.
     Output,
+    /// A pipeline, or a stack, has mistakes.
+    Pipeline,
     /// The component's file is missing or unreadable.
     ComponentFile,
     /// The file is not a WebAssembly component or a program for WASI.
@@ -54,11 +56,12 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CommandLine,
         Self::Parameter,
         Self::Input,
         Self::Output,
+        Self::Pipeline,
         Self::ComponentFile,
         Self::NotAComponent,
         Self::NotAStep,
@@ -84,6 +87,7 @@ impl ErrorKind {
             Self::Parameter => "parameter",
             Self::Input => "input",
             Self::Output => "output",
+            Self::Pipeline => "pipeline",
             Self::ComponentFile => "component-file",
             Self::NotAComponent => "not-a-component",
             Self::NotAStep => "not-a-step",

@@ -58,6 +58,7 @@ pub const fn exit_code(ending: Ending<'_>) -> ExitCode {
             | ErrorKind::Parameter
             | ErrorKind::Input
             | ErrorKind::Output
+            | ErrorKind::Pipeline
             | ErrorKind::ComponentFile,
         ) => ExitCode::Usage,
         Ending::Error(

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod name;
 pub mod outcome;
 pub mod pipeline;
+pub mod pipeline_run;
 pub mod plan;
 pub mod record;
 pub mod request;

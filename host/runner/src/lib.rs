@@ -12,6 +12,7 @@
 mod component;
 mod digester;
 mod local;
+pub mod pipeline;
 mod program;
 mod run;
 mod sink;

@@ -26,6 +26,7 @@ mod gc;
 mod lineage;
 mod location;
 mod objects;
+mod pipelines;
 mod reach;
 mod reader;
 mod records;

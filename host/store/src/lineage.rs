@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use wharf_model::artifact::{Origin, Version};
+use wharf_model::artifact::Version;
 use wharf_model::record::Artifact;
 use wharf_model::{Digest, Fault, Record};
 
@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     /// Where a commit cannot be read.
     pub async fn lineage(&self, version: &Version) -> Result<Vec<Ancestor>, Fault> {
-        match commit_of(&version.origin) {
+        match version.origin.commit() {
             Some(commit) => self.ancestors(commit).await,
             None => Ok(Vec::new()),
         }
@@ -63,12 +63,4 @@ impl Store {
 
 fn made_by(input: &Artifact) -> Option<Digest> {
     input.commit
-}
-
-fn commit_of(origin: &Origin) -> Option<Digest> {
-    match origin {
-        Origin::Step { commit, .. } => Some(*commit),
-        Origin::Copy { origin, .. } => commit_of(origin),
-        Origin::Put { .. } | Origin::Input { .. } => None,
-    }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use wharf_model::artifact::Version;
+use wharf_model::pipeline_run::Started;
 use wharf_model::record::Artifact;
 use wharf_model::{Content, Digest, Fault, Record};
 
@@ -15,6 +16,7 @@ use crate::Store;
 use crate::artifacts::ARTIFACTS;
 use crate::commits::COMMITS;
 use crate::objects::Meta;
+use crate::pipelines::started_path;
 use crate::trees::content_of;
 
 /// The blobs that something names, and what names them.
@@ -89,6 +91,15 @@ impl Store {
         while let Some(Meta { path, .. }) = commits.try_next().await? {
             if let Some(record) = self.read_record(&path).await? {
                 reachable.add_record(&record, path.as_ref());
+            }
+        }
+        for id in self.pipeline_runs().await? {
+            let path = started_path(&id);
+            // It may have been removed meanwhile.
+            if let Some(started) = self.read_record::<Started>(&path).await? {
+                reachable.add(&started.definition, path.as_ref());
+                let components = started.components.iter();
+                components.for_each(|used| reachable.add(&used.content, path.as_ref()));
             }
         }
         let mut artifacts = self.objects.list(ARTIFACTS)?;

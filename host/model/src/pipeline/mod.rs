@@ -21,10 +21,10 @@ mod file;
 mod given;
 pub mod graph;
 mod partition;
+mod publish;
 mod read;
 mod schema;
 mod source_map;
-mod stored;
 mod syntax_error;
 mod type_syntax;
 mod types;
@@ -36,11 +36,9 @@ pub use evaluate::{BoundParameter, BoundValue, EvaluationError, MAX_EACH, Scope,
 pub use expression::{Comparison, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use file::{Declaration, Pipeline, Retries, Step, StepLimits};
 pub use partition::{DatePart, Every, MAX_PARTITIONS, Partition, PartitionError, Slice};
+pub use publish::{ParsePublishTargetError, PublishTarget};
 pub use read::{MAX_NAME_LENGTH, MAX_PARAMETERS, MAX_STEPS};
 pub use schema::schema;
-pub use stored::{
-    ArtifactReference, ParseArtifactReferenceError, ParsePublishTargetError, PublishTarget, Version,
-};
 pub use yaml::{MAX_FILE_BYTES, MAX_NESTING};
 
 use std::collections::BTreeMap;

@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
+use wharf_model::artifact::Origin;
 use wharf_model::key::{KeyInput, KeyParts};
-use wharf_model::record::{Artifact, PipelineStep};
+use wharf_model::record::{Artifact, PipelineStep, RunId};
 use wharf_model::signature::{Arity, Function};
 use wharf_model::value_type::ValueType;
 use wharf_model::{Content, Digest, Grants, Limits};
@@ -35,7 +36,7 @@ pub struct StoredStep {
     /// The name that the step goes by.
     pub name: String,
     /// The function to call; `None` for a program.
-    pub function: Option<Function>,
+    pub function: Option<Arc<Function>>,
     /// What the parameters are, in the order of the signature; of a program, its
     /// inputs and outputs.
     pub arguments: Vec<(String, StoredArgument)>,
@@ -78,8 +79,8 @@ pub struct StoredInput {
     pub content: Content,
     /// Where it comes from, for people to read.
     pub from: String,
-    /// The commit of the step that made it.
-    pub commit: Option<Digest>,
+    /// Where it comes from, for the history of artifacts.
+    pub origin: Origin,
     /// Its media type.
     pub media_type: Option<String>,
     /// What is attached to it.
@@ -87,13 +88,18 @@ pub struct StoredInput {
 }
 
 impl StoredInput {
-    /// An output of a step that was committed.
+    /// An output of a step that was committed in the run of a pipeline.
     #[must_use]
-    pub fn of_output(output: &Artifact, from: String, commit: Digest) -> Option<Self> {
+    pub fn of_output(output: &Artifact, step: &str, run: &RunId, commit: Digest) -> Option<Self> {
         Some(Self {
             content: output.content()?,
-            from,
-            commit: Some(commit),
+            from: format!("steps.{step}.outputs.{}", output.name),
+            origin: Origin::Step {
+                run: run.clone(),
+                step: step.to_owned(),
+                output: output.name.clone(),
+                commit,
+            },
             media_type: output.media_type.clone(),
             metadata: output.metadata.clone(),
         })
@@ -189,7 +195,7 @@ fn artifact(name: &str, input: &StoredInput) -> Artifact {
         digest: Some(digest),
         size,
         files,
-        commit: input.commit,
+        commit: input.origin.commit(),
         chunks,
         media_type: input.media_type.clone(),
         metadata: input.metadata.clone(),

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use wharf_model::event::Event;
 use wharf_model::outcome::Cancellation;
 use wharf_model::record::{self, Host, RunId, Timings, Usage};
+use wharf_model::signature::Function;
 use wharf_model::{Digest, Fault, Outcome, Record};
 use wharf_sandbox::{Call, Called, Entry, Parameter, ProgramInput, Progress, Sandbox, Seed};
 use wharf_store::{Committed, Store};
@@ -107,7 +108,8 @@ struct Left {
 impl StepRunner {
     /// Runs a step once. Where it succeeds, what it made is committed, and the record
     /// that counts is returned: its own, or that of another run which was faster.
-    /// Otherwise the record of the attempt is kept.
+    /// Otherwise the record of the attempt is kept. The permit is dropped as soon as
+    /// the guest has ended.
     ///
     /// # Errors
     /// Where the host failed, or another run has committed something else.
@@ -116,6 +118,7 @@ impl StepRunner {
         step: &StoredStep,
         attempt: Attempt,
         told: Told,
+        permit: impl Send,
     ) -> Result<Record, Fault> {
         let started = (self.clock.now(), self.clock.elapsed());
         let (events, kept) = keep_events(told.events.clone());
@@ -129,6 +132,7 @@ impl StepRunner {
         let invoked = self.clock.elapsed();
         let call = self.call(step, &attempt, entry, events, &told);
         let Left { called, outputs } = self.invoke(step, call, outputs).await?;
+        drop(permit);
         record.usage = called.usage;
         record.outcome = called.outcome;
         record.timings.invoke_us = lap(invoked);
@@ -256,7 +260,7 @@ impl StepRunner {
                     };
                     parameters.push((name.clone(), parameter));
                 }
-                let function = Box::new(function.clone());
+                let function = Box::new(Function::clone(function));
                 let entry = Entry::Function {
                     function,
                     parameters,

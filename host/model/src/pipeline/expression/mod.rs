@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 
 use super::diagnostic::Span;
 use super::partition::DatePart;
-use super::stored::ArtifactReference;
+use crate::artifact::ArtifactReference;
 
 pub(super) use parse::parse;
 

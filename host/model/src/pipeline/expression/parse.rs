@@ -324,7 +324,7 @@ impl<'a> Parser<'a> {
         self.at += 1;
         let reference = text.parse().map_err(|error| {
             let message = format!("`{text}` does not name a stored artifact");
-            let error: super::super::stored::ParseArtifactReferenceError = error;
+            let error: crate::artifact::ParseArtifactReferenceError = error;
             Diagnostic::new(span.clone(), message).hint(error.to_string())
         })?;
         self.expect(")")?;

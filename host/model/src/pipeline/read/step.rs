@@ -6,7 +6,7 @@ use super::super::diagnostic::{Diagnostic, Span};
 use super::super::expression::Word;
 use super::super::file::{DeclaredOutput, Publish, Retries, Step, StepLimits, Uses};
 use super::super::given::{Given, GivenKind};
-use super::super::stored::PublishTarget;
+use super::super::publish::PublishTarget;
 use super::super::yaml::{Key, Kind, Node};
 use super::{Fields, MAX_STEPS, Reader, word};
 use crate::grants::Grant;
@@ -205,7 +205,7 @@ impl Reader<'_> {
         match key.text.parse() {
             Ok(target) => Some(target),
             Err(error) => {
-                let error: super::super::stored::ParsePublishTargetError = error;
+                let error: super::super::publish::ParsePublishTargetError = error;
                 let message = format!("`{}` is no name to publish under", key.text);
                 self.wrong(&key.span, message, Some(&error.to_string()));
                 None

@@ -1,0 +1,400 @@
+//! Runs one item of one step: finds it committed, or runs it, and again where that
+//! may help.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use wharf_model::digest::Hasher;
+use wharf_model::event::Event;
+use wharf_model::outcome::{Cancellation, Retry};
+use wharf_model::pipeline::{BoundParameter, BoundValue, CheckedStep, Retries};
+use wharf_model::pipeline_run::StepStatus;
+use wharf_model::plan::Shape;
+use wharf_model::record::{PipelineStep, RunId};
+use wharf_model::signature::Arity;
+use wharf_model::{Digest, ErrorKind, Fault, Grants, Limits, Outcome, Record};
+
+use super::pinned::Pinned;
+use super::scope::Handle;
+use super::{Connections, PipelineEvent, PipelineRequest, StepOf, Watch};
+use crate::stored::{Attempt, StepRunner, StoredArgument, StoredInput, StoredStep, Told};
+
+/// What all steps of a run share.
+pub(super) struct Shared {
+    pub(super) runner: Arc<StepRunner>,
+    pub(super) request: Arc<PipelineRequest>,
+    pub(super) pinned: Pinned,
+    pub(super) connections: Connections,
+    pub(super) cores: Semaphore,
+    /// One permit for each MiB.
+    pub(super) memory: Semaphore,
+    attempts: AtomicU64,
+}
+
+const MIB: u64 = 1 << 20;
+
+/// An item of a step, with what it is bound to.
+pub(super) struct Item {
+    pub(super) step: usize,
+    pub(super) index: usize,
+    pub(super) of: StepOf,
+    pub(super) bound: Vec<BoundParameter<Handle>>,
+    pub(super) program_arguments: Vec<String>,
+    /// Whether it must be committed: it is not to be run.
+    pub(super) must_be_committed: bool,
+    /// Whether it runs although it may be committed.
+    pub(super) anew: bool,
+}
+
+/// How an item has ended.
+pub(super) struct ItemEnd {
+    pub(super) step: usize,
+    pub(super) index: usize,
+    pub(super) of: StepOf,
+    pub(super) status: StepStatus,
+    /// Its record, where it succeeded, and the key of the commit.
+    pub(super) made: Option<(Record, Digest)>,
+    pub(super) attempt: Option<RunId>,
+    pub(super) attempts: u32,
+    pub(super) began: Duration,
+    pub(super) message: Option<String>,
+    pub(super) retryable: bool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        runner: Arc<StepRunner>,
+        request: Arc<PipelineRequest>,
+        connections: Connections,
+    ) -> Self {
+        let resources = &request.resources;
+        let memory = (resources.memory.0 / MIB).min(Semaphore::MAX_PERMITS as u64);
+        Self {
+            pinned: Pinned::new(&runner.store, &request.id),
+            cores: Semaphore::new(resources.parallelism.max(1)),
+            memory: Semaphore::new(memory.min(u64::from(u32::MAX)) as usize),
+            runner,
+            request,
+            connections,
+            attempts: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn tell(&self, event: PipelineEvent) {
+        // Nobody may be listening.
+        let _ = self.connections.events.send(event);
+    }
+
+    /// The limits of a step.
+    pub(super) fn limits(&self, step: &CheckedStep) -> Limits {
+        let mut limits = step.limits.over(&self.request.resources.limits);
+        if let Some(timeout) = step.timeout {
+            limits.time = timeout;
+        }
+        limits
+    }
+
+    /// What a step is granted.
+    fn grants(&self, step: &CheckedStep) -> Grants {
+        use wharf_model::grants::Grant;
+        let mut grants = Grants::default();
+        for grant in &step.grants {
+            match grant {
+                Grant::Clock => grants.clock = true,
+                Grant::Entropy => grants.entropy = true,
+                Grant::Env { name } => {
+                    let value = self.request.grants.env.get(name).cloned();
+                    grants.env.insert(name.clone(), value.unwrap_or_default());
+                }
+            }
+        }
+        grants
+    }
+
+    /// Runs an item, or finds it committed.
+    pub(super) async fn execute(self: Arc<Self>, item: Item) -> ItemEnd {
+        let began = self.runner.clock.elapsed();
+        let mut end = ItemEnd {
+            step: item.step,
+            index: item.index,
+            of: item.of.clone(),
+            status: StepStatus::Failed,
+            made: None,
+            attempt: None,
+            attempts: 0,
+            began,
+            message: None,
+            retryable: false,
+        };
+        if let Err(fault) = self.try_execute(&item, &mut end).await {
+            end.retryable = is_retryable(&fault);
+            end.message = Some(fault.to_string());
+        }
+        end
+    }
+
+    async fn try_execute(&self, item: &Item, end: &mut ItemEnd) -> Result<(), Fault> {
+        let step = &self.request.loaded.checked.steps[item.step];
+        let mut stored = self.stored(step, item).await?;
+        let (seed, key) = stored.key();
+        let commit = self.commit_key(&stored, &key, item);
+        let looks = !item.anew;
+        if (looks || item.must_be_committed)
+            && let Some(record) = self.runner.store.commit_of(&commit).await?
+        {
+            end.status = StepStatus::Cached;
+            end.made = Some((record, commit));
+            return Ok(());
+        }
+        if item.must_be_committed {
+            let message = format!(
+                "`{}` is not committed, and was not chosen to run",
+                item.of.step
+            );
+            return Err(
+                Fault::new(ErrorKind::Pipeline, message).hint("run it first, or choose it, too")
+            );
+        }
+        let retries = step.retries;
+        for attempt in 1.. {
+            if let Some(by) = *self.connections.cancel.borrow() {
+                return cancelled(end, by);
+            }
+            stored.pipeline = Some(self.pipeline_step(item, attempt));
+            let number = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
+            let id = self.attempt_id(number)?;
+            end.attempts = attempt;
+            end.attempt = Some(id.clone());
+            let attempted = Attempt {
+                id,
+                seed,
+                key,
+                commit,
+            };
+            let why = match self.attempt(&stored, attempted, item, attempt).await {
+                Ok(record) => match &record.outcome {
+                    Outcome::Succeeded { .. } => {
+                        end.status = StepStatus::Succeeded;
+                        end.made = Some((record, commit));
+                        return Ok(());
+                    }
+                    Outcome::Cancelled { by } => return cancelled(end, *by),
+                    outcome => (outcome.to_string(), is_transient(outcome)),
+                },
+                Err(fault) => match *self.connections.cancel.borrow() {
+                    Some(by) => return cancelled(end, by),
+                    None => (fault.to_string(), is_retryable(&fault)),
+                },
+            };
+            let (message, transient) = why;
+            if !transient || attempt > retries.count {
+                end.message = Some(message);
+                end.retryable = transient;
+                return Ok(());
+            }
+            self.wait(&retries, attempt, item, message).await;
+        }
+        Ok(())
+    }
+
+    /// Waits before the next attempt, or until the run is stopped.
+    async fn wait(&self, retries: &Retries, attempt: u32, item: &Item, message: String) {
+        let after = retries.wait(attempt - 1);
+        self.tell(PipelineEvent::Retrying {
+            of: item.of.clone(),
+            message,
+            after_ms: after.as_millis() as u64,
+        });
+        let mut cancel = self.connections.cancel.clone();
+        tokio::select! {
+            () = tokio::time::sleep(after) => {}
+            () = stopped(&mut cancel) => {}
+        }
+    }
+
+    async fn attempt(
+        &self,
+        stored: &StoredStep,
+        attempt: Attempt,
+        item: &Item,
+        number: u32,
+    ) -> Result<Record, Fault> {
+        let memory = stored.limits.memory.0.div_ceil(MIB).max(1);
+        let memory = u32::try_from(memory).unwrap_or(u32::MAX);
+        let permits = async {
+            let memory = self.memory.acquire_many(memory).await;
+            (memory, self.cores.acquire().await)
+        };
+        let mut cancel = self.connections.cancel.clone();
+        let permits = tokio::select! {
+            permits = permits => permits,
+            // Whoever asked sees that it was stopped.
+            () = stopped(&mut cancel) => return Err(Fault::internal("the run was stopped")),
+        };
+        let watch = Watch::default();
+        self.tell(PipelineEvent::StepStarted {
+            of: item.of.clone(),
+            attempt: number,
+            watch: watch.clone(),
+        });
+        let (events, mut said) = tokio::sync::mpsc::unbounded_channel::<Event>();
+        let told = Told {
+            events,
+            progress: watch.progress,
+            counters: watch.counters,
+            cancel: self.connections.cancel.clone(),
+        };
+        let passing = async {
+            while let Some(said) = said.recv().await {
+                let of = item.of.clone();
+                self.tell(PipelineEvent::Step { of, said });
+            }
+        };
+        let running = self.runner.attempt(stored, attempt, told, permits);
+        let (record, ()) = tokio::join!(running, passing);
+        record
+    }
+
+    fn pipeline_step(&self, item: &Item, attempt: u32) -> PipelineStep {
+        PipelineStep {
+            run: self.request.id.clone(),
+            name: self.request.name.clone(),
+            item: item.of.item,
+            attempt,
+        }
+    }
+
+    fn attempt_id(&self, number: u64) -> Result<RunId, Fault> {
+        let id = format!("{}-{number}", self.request.id);
+        id.parse().map_err(Fault::internal)
+    }
+
+    /// What the commit of a step goes by: its key, or where each run may differ,
+    /// something that is this run's own.
+    fn commit_key(&self, stored: &StoredStep, key: &Digest, item: &Item) -> Digest {
+        if stored.grants.deterministic() || self.request.resources.cache_nondeterministic {
+            return *key;
+        }
+        let mut hasher = Hasher::new();
+        let own = format!(
+            "{key}\n{}\n{}\n{:?}\n",
+            self.request.id, item.of.step, item.of.item
+        );
+        hasher.update(own.as_bytes());
+        hasher.finish()
+    }
+
+    /// The step with all artifacts looked up.
+    async fn stored(&self, step: &CheckedStep, item: &Item) -> Result<StoredStep, Fault> {
+        let Some(uses) = &step.uses else {
+            return Err(Fault::internal("a step that uses nothing was run"));
+        };
+        let loaded = &self.request.loaded;
+        let (mut arguments, mut program_arguments) = (Vec::new(), Vec::new());
+        for parameter in &item.bound {
+            let name = parameter.name.clone();
+            match &parameter.value {
+                BoundValue::Json(json) if step.is_program() => {
+                    let text = json
+                        .as_str()
+                        .map_or_else(|| json.to_string(), str::to_owned);
+                    program_arguments.push(format!("--{name}={text}"));
+                }
+                BoundValue::Json(json) => {
+                    let ty = value_type(step, &name)?;
+                    arguments.push((name, StoredArgument::Value(ty, json.clone())));
+                }
+                BoundValue::Artifacts { arity, artifacts } => {
+                    let given = self.resolve(artifacts, *arity).await?;
+                    arguments.push((name, inputs(*arity, given)));
+                }
+            }
+        }
+        program_arguments.extend(item.program_arguments.iter().cloned());
+        arguments.extend(step.outputs.iter().map(|output| {
+            let tree = output.shape == Shape::Tree;
+            (output.name.clone(), StoredArgument::Output { tree })
+        }));
+        if let Some(function) = &step.function {
+            let order = |name: &str| function.parameters.iter().position(|it| it.name == name);
+            arguments.sort_by_key(|(name, _)| order(name));
+        }
+        let request = &self.request;
+        Ok(StoredStep {
+            component: loaded.component(&uses.path)?.clone(),
+            reference: uses.to_string(),
+            name: step.name.clone(),
+            function: step.function.clone(),
+            arguments,
+            program_arguments,
+            limits: self.limits(step),
+            grants: self.grants(step),
+            logical_time: request.logical_time,
+            partition: request.slice.as_ref().map(|slice| slice.name.clone()),
+            seed: step.seed,
+            pipeline: None,
+        })
+    }
+
+    /// Looks artifacts up; one that may be left out is, where it does not exist.
+    async fn resolve(&self, handles: &[Handle], arity: Arity) -> Result<Vec<StoredInput>, Fault> {
+        let mut inputs = Vec::new();
+        for handle in handles {
+            match self.pinned.resolve(handle).await {
+                Ok(input) => inputs.push(StoredInput::clone(&input)),
+                Err(fault)
+                    if fault.kind() == ErrorKind::UnknownArtifact && arity == Arity::Optional => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(inputs)
+    }
+}
+
+fn inputs(arity: Arity, given: Vec<StoredInput>) -> StoredArgument {
+    match given.first().is_some_and(|input| input.content.is_tree()) {
+        true => StoredArgument::InputTrees(arity, given),
+        false => StoredArgument::Inputs(arity, given),
+    }
+}
+
+fn value_type(step: &CheckedStep, name: &str) -> Result<wharf_model::value_type::ValueType, Fault> {
+    use wharf_model::signature::ParameterType;
+    let function = step.function.as_ref();
+    let parameter = function.and_then(|function| function.parameter(name));
+    match parameter.map(|parameter| &parameter.ty) {
+        Some(ParameterType::Value { value }) => Ok(value.clone()),
+        _ => Err(Fault::internal(format!("`{name}` is no value"))),
+    }
+}
+
+fn cancelled(end: &mut ItemEnd, by: Cancellation) -> Result<(), Fault> {
+    end.status = StepStatus::Cancelled;
+    end.message = Some(Outcome::Cancelled { by }.to_string());
+    Ok(())
+}
+
+async fn stopped(cancel: &mut watch::Receiver<Option<Cancellation>>) {
+    if cancel.wait_for(Option::is_some).await.is_err() {
+        // Whoever could stop it is gone.
+        std::future::pending::<()>().await;
+    }
+}
+
+const fn is_transient(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Failed {
+            retry: Retry::Transient,
+            ..
+        }
+    )
+}
+
+/// Whether a fault of the host may pass.
+fn is_retryable(fault: &Fault) -> bool {
+    use wharf_model::exit::{Ending, ExitCode, exit_code};
+    exit_code(Ending::Error(fault.kind())) == ExitCode::Retryable
+}

@@ -1,0 +1,201 @@
+//! Reads a pipeline and its components, and checks that they fit together.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wharf_model::limits::Limits;
+use wharf_model::pipeline::{Checked, Diagnostic, MAX_FILE_BYTES, Pipeline, Span, check, parse};
+use wharf_model::signature::Signature;
+use wharf_model::{ErrorKind, Fault};
+use wharf_sandbox::{Component, Opened, PrepareError, Sandbox};
+
+use crate::component::ComponentFile;
+use crate::local::parent;
+
+/// A pipeline that is checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The pipeline.
+    pub checked: Checked,
+    /// Its text.
+    pub text: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// Its components, by the path that the file gives.
+    pub components: BTreeMap<PathBuf, Used>,
+}
+
+/// A component that a pipeline uses.
+#[derive(Debug)]
+pub struct Used {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The component, where it is made ready to run.
+    pub component: Option<Arc<Component>>,
+    opened: Option<Opened>,
+}
+
+/// Why a pipeline cannot be used.
+#[derive(Debug)]
+pub enum LoadError {
+    /// It has mistakes.
+    Mistakes {
+        /// Its file.
+        file: PathBuf,
+        /// Its text.
+        text: String,
+        /// The mistakes, in the order of the file.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// It cannot be read, or the host failed.
+    Fault(Fault),
+}
+
+impl From<Fault> for LoadError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Reads a pipeline and its components, and checks it.
+///
+/// # Errors
+/// All its mistakes together; where a file cannot be read.
+pub async fn load(file: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Loaded, LoadError> {
+    let text = read(file)?;
+    let mistakes = |diagnostics: Vec<Diagnostic>| LoadError::Mistakes {
+        file: file.to_owned(),
+        text: text.clone(),
+        diagnostics,
+    };
+    let pipeline = parse(&text).map_err(mistakes)?;
+    let mut diagnostics = Vec::new();
+    let mut components = BTreeMap::new();
+    let mut signatures: BTreeMap<String, Signature> = BTreeMap::new();
+    for (reference, span) in first_uses(&pipeline) {
+        let path = parent(file).join(&reference.path);
+        match open(&path, sandbox, limits).await {
+            Ok(opened) => {
+                let signature = opened.description().signature.clone();
+                let same = pipeline
+                    .references()
+                    .filter(|other| other.path == reference.path);
+                signatures.extend(same.map(|other| (other.to_string(), signature.clone())));
+                let used = Used {
+                    path,
+                    component: None,
+                    opened: Some(opened),
+                };
+                components.insert(reference.path.clone(), used);
+            }
+            Err(fault) => {
+                let hint = fault.advice().map(str::to_owned);
+                let diagnostic = Diagnostic::new(span, fault.to_string());
+                diagnostics.push(diagnostic.maybe_hint(hint));
+            }
+        }
+    }
+    if !diagnostics.is_empty() {
+        return Err(mistakes(diagnostics));
+    }
+    let checked = check(&pipeline, &signatures).map_err(mistakes)?;
+    Ok(Loaded {
+        checked,
+        text,
+        file: file.to_owned(),
+        components,
+    })
+}
+
+/// Each component once, with where it is first used.
+fn first_uses(pipeline: &Pipeline) -> Vec<(wharf_model::request::StepReference, Span)> {
+    let mut seen = std::collections::BTreeSet::new();
+    let uses = pipeline
+        .uses()
+        .filter(|(reference, _)| seen.insert(reference.path.clone()));
+    uses.map(|(reference, span)| (reference.clone(), span))
+        .collect()
+}
+
+fn read(file: &Path) -> Result<String, Fault> {
+    use std::io::Read;
+    let shown = file.display();
+    let fault = |message: String| Fault::new(ErrorKind::Pipeline, message);
+    let opened = std::fs::File::open(file);
+    let opened = opened.map_err(|error| {
+        fault(format!("cannot read the pipeline `{shown}`: {error}"))
+            .hint("give the path of a pipeline.yaml")
+    })?;
+    let mut bytes = Vec::new();
+    let most = MAX_FILE_BYTES as u64 + 1;
+    let read = opened.take(most).read_to_end(&mut bytes);
+    read.map_err(|error| fault(format!("cannot read the pipeline `{shown}`: {error}")))?;
+    if bytes.len() as u64 >= most {
+        let most = wharf_model::limits::Bytes(MAX_FILE_BYTES as u64);
+        return Err(
+            fault(format!("the pipeline `{shown}` is larger than {most}"))
+                .hint("a pipeline names steps; data belongs into artifacts"),
+        );
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        fault(format!(
+            "the pipeline `{shown}` is not UTF-8: byte {at} cannot be read"
+        ))
+    })
+}
+
+async fn open(path: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Opened, Fault> {
+    let file = Arc::new(ComponentFile::open(path)?);
+    if file.size() > limits.component.0 {
+        let message = format!("`{}` is larger than {}", path.display(), limits.component);
+        return Err(Fault::new(ErrorKind::InvalidComponent, message));
+    }
+    let digest = file.digest().await?;
+    let opened = sandbox.open_with(digest, file.size(), limits, || file.read(digest));
+    opened.await.map_err(|error| in_file(error, path))
+}
+
+fn in_file(error: PrepareError, path: &Path) -> Fault {
+    match error {
+        PrepareError::Fault(fault) => fault.at(&path.display()),
+        exceeded @ PrepareError::LimitExceeded { .. } => {
+            let message = format!("`{}` {exceeded}", path.display());
+            Fault::new(ErrorKind::InvalidComponent, message)
+        }
+    }
+}
+
+impl Loaded {
+    /// Makes all components ready to run. `compiling` is called with the path of each
+    /// that is compiled.
+    ///
+    /// # Errors
+    /// Where a component cannot be compiled.
+    pub async fn prepare(
+        &mut self,
+        sandbox: &Sandbox,
+        limits: &Limits,
+        compiling: impl Fn(&Path),
+    ) -> Result<(), Fault> {
+        for used in self.components.values_mut() {
+            let Some(opened) = used.opened.take() else {
+                continue;
+            };
+            let prepared = sandbox
+                .prepare(opened, limits, |_| compiling(&used.path))
+                .await;
+            let component = prepared.map_err(|error| in_file(error, &used.path))?;
+            used.component = Some(Arc::new(component));
+        }
+        Ok(())
+    }
+
+    /// The digest of a component, by the path that the file gives.
+    pub(crate) fn component(&self, path: &Path) -> Result<&Arc<Component>, Fault> {
+        let used = self.components.get(path);
+        let component = used.and_then(|used| used.component.as_ref());
+        component.ok_or_else(|| Fault::internal(format!("`{}` is not ready", path.display())))
+    }
+}

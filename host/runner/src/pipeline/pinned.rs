@@ -1,0 +1,110 @@
+//! Artifacts that a run has looked up: each once, so that all its steps see the same
+//! version, and no file is read twice.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::OnceCell;
+use wharf_model::artifact::{ArtifactReference, Origin, Version};
+use wharf_model::plan::Shape;
+use wharf_model::record::RunId;
+use wharf_model::{ErrorKind, Fault};
+use wharf_store::Store;
+
+use super::scope::Handle;
+use crate::stored::StoredInput;
+use crate::transfer;
+
+type Cell = Arc<OnceCell<Arc<StoredInput>>>;
+
+/// What was looked up.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    store: Store,
+    run: RunId,
+    paths: Mutex<BTreeMap<PathBuf, Cell>>,
+    named: Mutex<BTreeMap<String, Cell>>,
+}
+
+impl Pinned {
+    pub(super) fn new(store: &Store, run: &RunId) -> Self {
+        Self {
+            store: store.clone(),
+            run: run.clone(),
+            paths: Mutex::default(),
+            named: Mutex::default(),
+        }
+    }
+
+    /// Looks an artifact up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] where a file is missing; [`ErrorKind::UnknownArtifact`].
+    pub(super) async fn resolve(&self, handle: &Handle) -> Result<Arc<StoredInput>, Fault> {
+        match handle {
+            Handle::Stored(input) => Ok(input.clone()),
+            Handle::Path(path, shape) => {
+                let cell = cell(&self.paths, path.clone());
+                let input = cell.get_or_try_init(|| self.put(path, *shape)).await?;
+                Ok(input.clone())
+            }
+            Handle::Named(reference) => {
+                let cell = cell(&self.named, reference.to_string());
+                let input = cell.get_or_try_init(|| self.find(reference)).await?;
+                Ok(input.clone())
+            }
+        }
+    }
+
+    async fn put(&self, path: &PathBuf, shape: Shape) -> Result<Arc<StoredInput>, Fault> {
+        let is_folder = path.is_dir();
+        let wrong = match (shape, is_folder) {
+            (Shape::File, true) => Some("is a folder; a file is wanted"),
+            (Shape::Tree, false) if path.exists() => Some("is a file; a folder is wanted"),
+            _ => None,
+        };
+        let shown = path.display().to_string();
+        if let Some(wrong) = wrong {
+            return Err(Fault::new(
+                ErrorKind::Input,
+                format!("the input `{shown}` {wrong}"),
+            ));
+        }
+        let content = transfer::put(&self.store, path).await?;
+        Ok(Arc::new(StoredInput {
+            content,
+            from: shown.clone(),
+            origin: Origin::Input {
+                run: self.run.clone(),
+                path: shown,
+            },
+            media_type: None,
+            metadata: Default::default(),
+        }))
+    }
+
+    async fn find(&self, reference: &ArtifactReference) -> Result<Arc<StoredInput>, Fault> {
+        let Version {
+            name,
+            number,
+            content,
+            media_type,
+            metadata,
+            origin,
+            ..
+        } = self.store.version(reference).await?;
+        Ok(Arc::new(StoredInput {
+            content,
+            from: format!("{name}@{number}"),
+            origin,
+            media_type,
+            metadata,
+        }))
+    }
+}
+
+fn cell<K: Ord>(cells: &Mutex<BTreeMap<K, Cell>>, key: K) -> Cell {
+    let mut cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
+    cells.entry(key).or_default().clone()
+}

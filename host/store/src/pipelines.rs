@@ -1,0 +1,87 @@
+//! Runs of pipelines.
+//!
+//! ```text
+//! pipelines/<id>/started.json
+//! pipelines/<id>/ended.json      gone where the run was interrupted, or still runs
+//! ```
+
+use object_store::path::Path as ObjectPath;
+use wharf_model::pipeline_run::{ENDED_FORMAT, Ended, STARTED_FORMAT, Started};
+use wharf_model::record::RunId;
+use wharf_model::{ErrorKind, Fault};
+
+use crate::Store;
+use crate::records::Kept;
+
+/// Where runs of pipelines are.
+pub(crate) const PIPELINES: &str = "pipelines";
+
+impl Kept for Started {
+    const FORMAT: &'static str = STARTED_FORMAT;
+    fn format(&self) -> &str {
+        &self.format
+    }
+}
+
+impl Kept for Ended {
+    const FORMAT: &'static str = ENDED_FORMAT;
+    fn format(&self) -> &str {
+        &self.format
+    }
+}
+
+impl Store {
+    /// Records that a pipeline starts.
+    ///
+    /// # Errors
+    /// Where writing fails.
+    pub async fn put_started(&self, started: &Started) -> Result<(), Fault> {
+        self.create_only_record(&started_path(&started.id), started)
+            .await
+    }
+
+    /// Records how a pipeline ended.
+    ///
+    /// # Errors
+    /// Where writing fails.
+    pub async fn put_ended(&self, ended: &Ended) -> Result<(), Fault> {
+        let path = ObjectPath::from(format!("{PIPELINES}/{}/ended.json", ended.id));
+        self.create_only_record(&path, ended).await
+    }
+
+    /// The run of a pipeline; the end is absent where it was interrupted, or still
+    /// runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownRun`] where there is none.
+    pub async fn pipeline_run(&self, id: &RunId) -> Result<(Started, Option<Ended>), Fault> {
+        let started = self.read_record(&started_path(id)).await?;
+        let started = started.ok_or_else(|| {
+            let message = format!(
+                "there is no run `{id}` of a pipeline in the store {}",
+                self.place()
+            );
+            Fault::new(ErrorKind::UnknownRun, message).hint("`wharf pipeline runs` lists them")
+        })?;
+        let path = ObjectPath::from(format!("{PIPELINES}/{id}/ended.json"));
+        Ok((started, self.read_record(&path).await?))
+    }
+
+    /// The ids of all runs of pipelines, newest first.
+    ///
+    /// # Errors
+    /// Where listing fails.
+    pub async fn pipeline_runs(&self) -> Result<Vec<RunId>, Fault> {
+        let folders = self.objects.folders(PIPELINES).await?;
+        let mut ids: Vec<RunId> = folders
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(ids)
+    }
+}
+
+pub(crate) fn started_path(id: &RunId) -> ObjectPath {
+    ObjectPath::from(format!("{PIPELINES}/{id}/started.json"))
+}
