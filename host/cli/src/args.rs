@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod artifact;
+pub(crate) mod pipeline;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ impl Cli {
             Command::Inspect(args) => args.json,
             Command::Runs(args) => args.json,
             Command::Show(args) => args.json,
+            Command::Pipeline(args) => args.json(),
             Command::Artifact(args) => args.json(),
             Command::Gc(args) => args.common.json,
             Command::Verify(args) => args.common.json,
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Show the record of a run
     Show(Show),
+    /// Check, run and draw pipelines
+    Pipeline(pipeline::Pipeline),
     /// Keep, find and move named artifacts
     Artifact(Box<artifact::Artifact>),
     /// Remove blobs that nothing names

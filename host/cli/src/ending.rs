@@ -1,11 +1,15 @@
 //! How a command ended, and the exit code that follows.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wharf_model::exit::{self, exit_code};
+use wharf_model::pipeline::Diagnostic;
+use wharf_model::pipeline_run::PipelineOutcome;
 use wharf_model::plan::BadRequest;
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_runner::RunError;
+use wharf_runner::pipeline::LoadError;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -16,8 +20,20 @@ pub(crate) enum Ending {
     Ran(Box<Outcome>),
     /// The request was wrong.
     BadRequest(BadRequest),
+    /// The pipeline has mistakes.
+    Mistakes(Box<Mistakes>),
+    /// It ran a pipeline, which ended so; the report has said all about it.
+    RanPipeline(PipelineOutcome),
     /// It failed.
     Failed(Fault),
+}
+
+/// The mistakes in a file.
+#[derive(Debug)]
+pub(crate) struct Mistakes {
+    pub(crate) file: PathBuf,
+    pub(crate) text: String,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 impl Ending {
@@ -33,6 +49,8 @@ impl Ending {
                     .map_or(ErrorKind::CommandLine, |problem| problem.kind);
                 exit::Ending::Error(kind)
             }
+            Self::Mistakes(_) => exit::Ending::Error(ErrorKind::Pipeline),
+            Self::RanPipeline(outcome) => exit::Ending::Pipeline(*outcome),
             Self::Failed(fault) => exit::Ending::Error(fault.kind()),
         };
         ExitCode::from(exit_code(ending) as u8)
@@ -50,6 +68,23 @@ impl From<RunError> for Ending {
         match error {
             RunError::BadRequest(bad) => Self::BadRequest(bad),
             RunError::Fault(fault) => Self::Failed(fault),
+        }
+    }
+}
+
+impl From<LoadError> for Ending {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Fault(fault) => Self::Failed(fault),
+            LoadError::Mistakes {
+                file,
+                text,
+                diagnostics,
+            } => Self::Mistakes(Box::new(Mistakes {
+                file,
+                text,
+                diagnostics,
+            })),
         }
     }
 }

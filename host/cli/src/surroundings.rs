@@ -125,8 +125,18 @@ pub(crate) fn compile_cache(given: Option<&Path>) -> Option<CompileCache> {
     }
 }
 
-/// A sandbox that compiles in a child of this program.
+/// A sandbox that compiles in a child of this program, for a command that ends when
+/// the one step that it runs does.
 pub(crate) fn sandbox(cache: Option<CompileCache>) -> Result<Sandbox, Fault> {
+    sandbox_with(cache, Stopping::LeavingBehind)
+}
+
+/// The same, for a command that goes on.
+pub(crate) fn yielding_sandbox(cache: Option<CompileCache>) -> Result<Sandbox, Fault> {
+    sandbox_with(cache, Stopping::Yielding)
+}
+
+fn sandbox_with(cache: Option<CompileCache>, stopping: Stopping) -> Result<Sandbox, Fault> {
     let program = std::env::current_exe().map_err(|error| {
         Fault::new(
             ErrorKind::Io,
@@ -137,8 +147,13 @@ pub(crate) fn sandbox(cache: Option<CompileCache>) -> Result<Sandbox, Fault> {
         program,
         arguments: vec![COMPILE_COMMAND.to_owned()],
     };
-    // Every command ends when the one step that it runs does.
-    Ok(Sandbox::new(compiler, cache, Stopping::LeavingBehind))
+    Ok(Sandbox::new(compiler, cache, stopping))
+}
+
+/// The machine's memory in bytes.
+pub(crate) fn memory() -> u64 {
+    let system = rustix::system::sysinfo();
+    system.totalram.saturating_mul(u64::from(system.mem_unit))
 }
 
 /// The folder of the store: the one given, else the nearest `.wharf` of this

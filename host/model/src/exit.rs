@@ -5,6 +5,7 @@
 
 use crate::error_kind::ErrorKind;
 use crate::outcome::{Outcome, Retry};
+use crate::pipeline_run::PipelineOutcome;
 
 /// How the `wharf` process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Ending<'a> {
     Done,
     /// A run ended with this outcome.
     Outcome(&'a Outcome),
+    /// A pipeline ended with this outcome.
+    Pipeline(PipelineOutcome),
     /// The command failed.
     Error(ErrorKind),
 }
@@ -52,6 +55,11 @@ pub const fn exit_code(ending: Ending<'_>) -> ExitCode {
                 ..
             }
             | Outcome::Cancelled { .. },
+        ) => ExitCode::Retryable,
+        Ending::Pipeline(PipelineOutcome::Succeeded) => ExitCode::Ok,
+        Ending::Pipeline(PipelineOutcome::Failed { retryable: false }) => ExitCode::Failed,
+        Ending::Pipeline(
+            PipelineOutcome::Failed { retryable: true } | PipelineOutcome::Cancelled { .. },
         ) => ExitCode::Retryable,
         Ending::Error(
             ErrorKind::CommandLine

@@ -3,6 +3,7 @@
 mod artifact;
 mod doctor;
 mod inspect;
+mod pipeline;
 mod run;
 mod runs;
 mod show;
@@ -20,6 +21,7 @@ pub(crate) fn run(cli: Cli) -> Ending {
         Command::Inspect(args) => inspect::inspect(&args).into(),
         Command::Runs(args) => runs::runs(&args).into(),
         Command::Show(args) => show::show(&args).into(),
+        Command::Pipeline(args) => pipeline::pipeline(args),
         Command::Artifact(args) => artifact::artifact(&args).into(),
         Command::Gc(args) => upkeep::gc(&args).into(),
         Command::Verify(args) => upkeep::verify(&args).into(),

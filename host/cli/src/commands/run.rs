@@ -118,7 +118,7 @@ fn read_parameters(path: &Path) -> Result<BTreeMap<String, Json>, Fault> {
 }
 
 /// Looks up what is granted: the values of environment variables.
-fn grants(asked: &[Grant]) -> Result<Grants, Fault> {
+pub(super) fn grants(asked: &[Grant]) -> Result<Grants, Fault> {
     let mut grants = Grants::default();
     for grant in asked {
         match grant {

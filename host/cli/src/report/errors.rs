@@ -6,13 +6,14 @@ use serde_json::{Value as Json, json};
 use wharf_model::plan::Problem;
 use wharf_model::{ErrorKind, Fault};
 
-use super::{err, inert, out};
+use super::{err, inert, mistakes, out};
 use crate::ending::Ending;
 
 /// Tells an ending that no report of a run has told.
 pub(crate) fn report(ending: &Ending, json: bool) {
     let problems = match ending {
-        Ending::Done | Ending::Ran(_) => return,
+        Ending::Done | Ending::Ran(_) | Ending::RanPipeline(_) => return,
+        Ending::Mistakes(mistakes) => return mistakes::report(mistakes, json),
         Ending::BadRequest(bad) => bad.problems.clone(),
         Ending::Failed(fault) => vec![problem(fault)],
     };

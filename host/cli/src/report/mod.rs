@@ -2,6 +2,8 @@
 
 pub(crate) mod errors;
 pub(crate) mod events;
+pub(crate) mod mistakes;
+pub(crate) mod pipeline;
 pub(crate) mod run;
 pub(crate) mod table;
 pub(crate) mod transfer;

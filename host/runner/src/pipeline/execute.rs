@@ -18,7 +18,7 @@ use wharf_model::{Digest, ErrorKind, Fault, Grants, Limits, Outcome, Record};
 
 use super::pinned::Pinned;
 use super::scope::Handle;
-use super::{Connections, PipelineEvent, PipelineRequest, StepOf, Watch};
+use super::{Connections, PipelineEvent, PipelineRequest, Resources, StepOf, Watch};
 use crate::stored::{Attempt, StepRunner, StoredArgument, StoredInput, StoredStep, Told};
 
 /// What all steps of a run share.
@@ -27,13 +27,31 @@ pub(super) struct Shared {
     pub(super) request: Arc<PipelineRequest>,
     pub(super) pinned: Pinned,
     pub(super) connections: Connections,
-    pub(super) cores: Semaphore,
-    /// One permit for each MiB.
-    pub(super) memory: Semaphore,
+    capacity: Arc<Capacity>,
     attempts: AtomicU64,
 }
 
 const MIB: u64 = 1 << 20;
+
+/// What steps that run at a time share, over all pipelines of a process.
+#[derive(Debug)]
+pub struct Capacity {
+    cores: Semaphore,
+    /// One permit for each MiB.
+    memory: Semaphore,
+}
+
+impl Capacity {
+    /// Room for so many steps, and so much memory.
+    #[must_use]
+    pub fn new(resources: &Resources) -> Self {
+        let memory = (resources.memory.0 / MIB).min(u64::from(u32::MAX));
+        Self {
+            cores: Semaphore::new(resources.parallelism.max(1)),
+            memory: Semaphore::new((memory as usize).min(Semaphore::MAX_PERMITS)),
+        }
+    }
+}
 
 /// An item of a step, with what it is bound to.
 pub(super) struct Item {
@@ -68,13 +86,11 @@ impl Shared {
         runner: Arc<StepRunner>,
         request: Arc<PipelineRequest>,
         connections: Connections,
+        capacity: Arc<Capacity>,
     ) -> Self {
-        let resources = &request.resources;
-        let memory = (resources.memory.0 / MIB).min(Semaphore::MAX_PERMITS as u64);
         Self {
             pinned: Pinned::new(&runner.store, &request.id),
-            cores: Semaphore::new(resources.parallelism.max(1)),
-            memory: Semaphore::new(memory.min(u64::from(u32::MAX)) as usize),
+            capacity,
             runner,
             request,
             connections,
@@ -224,8 +240,8 @@ impl Shared {
         let memory = stored.limits.memory.0.div_ceil(MIB).max(1);
         let memory = u32::try_from(memory).unwrap_or(u32::MAX);
         let permits = async {
-            let memory = self.memory.acquire_many(memory).await;
-            (memory, self.cores.acquire().await)
+            let memory = self.capacity.memory.acquire_many(memory).await;
+            (memory, self.capacity.cores.acquire().await)
         };
         let mut cancel = self.connections.cancel.clone();
         let permits = tokio::select! {

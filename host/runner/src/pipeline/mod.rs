@@ -31,6 +31,7 @@ use wharf_model::record::RunId;
 use wharf_model::{Grants, Limits};
 use wharf_sandbox::Progress;
 
+pub use execute::Capacity;
 pub use load::{LoadError, Loaded, Used, load};
 pub use schedule::PipelineRunner;
 pub use scope::Handle;
@@ -58,7 +59,7 @@ pub struct PipelineRequest {
     pub continue_on_error: bool,
     /// What the steps may use.
     pub resources: Resources,
-    /// What the step asks for of the environment, with its values.
+    /// All that its steps are granted together, with the values of variables.
     pub grants: Grants,
     /// The stack that says all this, for the record.
     pub stack: Option<String>,

@@ -21,7 +21,7 @@ use wharf_model::pipeline_run::{
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_store::{Author, NewTag, NewVersion};
 
-use super::execute::{Item, ItemEnd, Shared};
+use super::execute::{Capacity, Item, ItemEnd, Shared};
 use super::scope::{Handle, RunScope, StepState};
 use super::{Connections, EVENTS_FORMAT, PipelineEvent, PipelineRequest, StepOf};
 use crate::stored::{StepRunner, StoredInput};
@@ -35,6 +35,8 @@ const ON_THEIR_WAY: usize = 256;
 pub struct PipelineRunner {
     /// Runs their steps.
     pub runner: Arc<StepRunner>,
+    /// What they share with those of other pipelines.
+    pub capacity: Arc<Capacity>,
 }
 
 impl PipelineRunner {
@@ -51,7 +53,8 @@ impl PipelineRunner {
         check(&request)?;
         self.runner.store.prepare().await?;
         self.record_start(&request).await?;
-        let shared = Shared::new(self.runner.clone(), request.clone(), connections);
+        let capacity = self.capacity.clone();
+        let shared = Shared::new(self.runner.clone(), request.clone(), connections, capacity);
         shared.tell(PipelineEvent::Started {
             format: EVENTS_FORMAT,
             run: request.id.clone(),

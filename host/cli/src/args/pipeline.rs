@@ -1,0 +1,166 @@
+//! The command line of `wharf pipeline`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use wharf_model::grants::Grant;
+use wharf_model::limits::Bytes;
+use wharf_model::request::Binding;
+
+use super::{Places, folder, parse_binding, parse_time};
+
+/// Check, run and draw pipelines
+///
+/// A pipeline is a file that says which steps there are, what each is given, and
+/// nothing about where it runs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wharf pipeline check pipeline.yaml
+  wharf pipeline run pipeline.yaml epochs=50 data=cancer.csv
+  wharf pipeline run monthly.yaml --from 2013-01 --to 2013-12")]
+pub(crate) struct Pipeline {
+    #[command(subcommand)]
+    pub(crate) command: PipelineCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PipelineCommand {
+    /// Check a pipeline against the signatures of its steps, and run nothing
+    Check(Check),
+    /// Run a pipeline: what is committed already is not run again
+    Run(Box<RunPipeline>),
+    /// Draw a pipeline
+    Graph(Graph),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: wharf pipeline check pipeline.yaml")]
+pub(crate) struct Check {
+    /// The pipeline
+    #[arg(value_name = "PIPELINE.yaml")]
+    pub(crate) file: PathBuf,
+
+    /// The folder of compiled code [default: wharf/compiled in the user's cache]
+    #[arg(long, value_name = "FOLDER", env = "WHARF_CACHE", value_parser = folder())]
+    pub(crate) cache: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: wharf pipeline graph pipeline.yaml --format dot | dot -Tsvg")]
+pub(crate) struct Graph {
+    /// The pipeline
+    #[arg(value_name = "PIPELINE.yaml")]
+    pub(crate) file: PathBuf,
+
+    /// How it is drawn
+    #[arg(long, value_enum, default_value_t = Format::Mermaid)]
+    pub(crate) format: Format,
+
+    /// The folder of compiled code [default: wharf/compiled in the user's cache]
+    #[arg(long, value_name = "FOLDER", env = "WHARF_CACHE", value_parser = folder())]
+    pub(crate) cache: Option<PathBuf>,
+}
+
+/// A way to draw a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For Markdown
+    Mermaid,
+    /// For Graphviz
+    Dot,
+}
+
+/// Run a pipeline
+///
+/// A step that was committed with the same component, parameters, inputs, seed and
+/// grants is not run again: a run that was interrupted goes on where it was.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wharf pipeline run pipeline.yaml epochs=50 data=cancer.csv
+  wharf pipeline run pipeline.yaml --from train
+  wharf pipeline run monthly.yaml --from 2013-01 --to 2013-12")]
+pub(crate) struct RunPipeline {
+    /// The pipeline
+    #[arg(value_name = "PIPELINE.yaml")]
+    pub(crate) file: PathBuf,
+
+    /// What its parameters are: a value, the path of an artifact, or artifact:REF
+    #[arg(value_name = "NAME=VALUE", value_parser = parse_binding)]
+    pub(crate) bindings: Vec<Binding>,
+
+    /// Run only this step; what it needs must be committed
+    #[arg(long, value_name = "STEP", help_heading = "Steps")]
+    pub(crate) only: Vec<String>,
+
+    /// Run this step anew, and all that depend on it; with --to, the first partition
+    #[arg(long, value_name = "STEP|PARTITION", help_heading = "Steps")]
+    pub(crate) from: Vec<String>,
+
+    /// Run all steps anew
+    #[arg(long, help_heading = "Steps")]
+    pub(crate) no_cache: bool,
+
+    /// Go on with steps that do not depend on one that failed
+    #[arg(long, help_heading = "Steps")]
+    pub(crate) continue_on_error: bool,
+
+    /// Run for one partition
+    #[arg(
+        long,
+        value_name = "PARTITION",
+        help_heading = "Partitions",
+        conflicts_with = "to"
+    )]
+    pub(crate) partition: Option<String>,
+
+    /// Run for all partitions from --from to this one
+    #[arg(
+        long,
+        value_name = "PARTITION",
+        help_heading = "Partitions",
+        requires = "from"
+    )]
+    pub(crate) to: Option<String>,
+
+    /// Where the virtual clocks start [default: the partition's date, else 2000-01-01T00:00:00Z]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Partitions")]
+    pub(crate) logical_time: Option<Timestamp>,
+
+    /// Steps that run at a time [default: one for each core]
+    #[arg(long, value_name = "COUNT", help_heading = "Resources")]
+    pub(crate) parallelism: Option<u16>,
+
+    /// The memory limits of all steps that run at a time, together [default: the machine's]
+    #[arg(long, value_name = "SIZE", help_heading = "Resources")]
+    pub(crate) memory: Option<Bytes>,
+
+    /// Permit what steps ask for: clock, entropy, env:NAME
+    #[arg(long = "allow", value_name = "GRANT", help_heading = "Resources")]
+    pub(crate) grants: Vec<Grant>,
+
+    #[command(flatten)]
+    pub(crate) places: Places,
+
+    /// Print how each step ended as JSON, and events as JSON lines to standard error
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+
+    /// Print nothing but errors
+    #[arg(long, short, help_heading = "Output", conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+impl Pipeline {
+    pub(crate) fn json(&self) -> bool {
+        match &self.command {
+            PipelineCommand::Check(args) => args.json,
+            PipelineCommand::Run(args) => args.json,
+            PipelineCommand::Graph(_) => false,
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! `wharf pipeline`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use serde_json::json;
+use tokio::sync::mpsc::unbounded_channel;
+use wharf_model::artifact::ArtifactReference;
+use wharf_model::limits::{Bytes, Limits};
+use wharf_model::pipeline::{Checked, CheckedParameter, ParameterDefault, Slice, Value, graph};
+use wharf_model::pipeline_run::PipelineOutcome;
+use wharf_model::plan::{BadRequest, Problem, Shape};
+use wharf_model::request::{Binding, DEFAULT_LOGICAL_TIME};
+use wharf_model::signature::{Arity, ParameterType};
+use wharf_model::{ErrorKind, Fault, Grants, nearest, value};
+use wharf_runner::Committing;
+use wharf_runner::pipeline::{
+    Capacity, Connections, Handle, Loaded, PipelineRequest, PipelineRunner, Resources, Selection,
+    load,
+};
+use wharf_runner::stored::{Guests, StepRunner};
+use wharf_sandbox::Sandbox;
+
+use crate::args::pipeline::{Check, Format, Graph, Pipeline, PipelineCommand, RunPipeline};
+use crate::ending::Ending;
+use crate::report::out;
+use crate::report::pipeline::{Reporter, Style};
+use crate::surroundings::{self, SystemClock};
+
+/// Partitions that run at a time: each holds the state of its own steps.
+const PARTITIONS_AT_A_TIME: usize = 4;
+
+/// Memory that the host itself needs beside the steps.
+const HOST_MEMORY: u64 = 256 << 20;
+
+pub(crate) fn pipeline(args: Pipeline) -> Ending {
+    let ended = match args.command {
+        PipelineCommand::Check(args) => check(&args),
+        PipelineCommand::Run(args) => run(&args),
+        PipelineCommand::Graph(args) => draw(&args),
+    };
+    match ended {
+        Ok(ending) | Err(ending) => ending,
+    }
+}
+
+/// A pipeline that is checked, for commands that run nothing.
+fn checked(file: &Path, cache: Option<&Path>) -> Result<Loaded, Ending> {
+    let sandbox = surroundings::sandbox(surroundings::compile_cache(cache))?;
+    let limits = Limits::default();
+    Ok(surroundings::runtime()?.block_on(load(file, &sandbox, &limits))?)
+}
+
+fn check(args: &Check) -> Result<Ending, Ending> {
+    let loaded = checked(&args.file, args.cache.as_deref())?;
+    let (steps, file) = (loaded.checked.steps.len(), args.file.display());
+    let said = match args.json {
+        true => format!("{}\n", json!({"steps": steps, "problems": []})),
+        false => format!("{file}: {steps} steps, no mistakes\n"),
+    };
+    out(&said)?;
+    Ok(Ending::Done)
+}
+
+fn draw(args: &Graph) -> Result<Ending, Ending> {
+    let loaded = checked(&args.file, args.cache.as_deref())?;
+    let graph = graph::Graph::of(&loaded.checked);
+    out(&match args.format {
+        Format::Mermaid => graph.mermaid(),
+        Format::Dot => graph.dot(),
+    })?;
+    Ok(Ending::Done)
+}
+
+fn run(args: &RunPipeline) -> Result<Ending, Ending> {
+    surroundings::allow_open_files();
+    let style = Style::choose(args.json, args.quiet);
+    let cache = surroundings::compile_cache(args.places.cache.as_deref());
+    let sandbox = surroundings::yielding_sandbox(cache)?;
+    let resources = resources(args);
+    let guests = Guests::start(resources.parallelism)?;
+    let runtime = surroundings::runtime()?;
+    let ended = runtime.block_on(run_all(args, style, sandbox, guests, resources));
+    runtime.shutdown_background();
+    ended
+}
+
+fn resources(args: &RunPipeline) -> Resources {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let machine = surroundings::memory().saturating_sub(HOST_MEMORY);
+    let limits = Limits::default();
+    Resources {
+        parallelism: args.parallelism.map_or(cores, usize::from),
+        // A step that asks for nothing can always run.
+        memory: args.memory.unwrap_or(Bytes(machine).max(limits.memory)),
+        limits,
+        cache_nondeterministic: false,
+    }
+}
+
+async fn run_all(
+    args: &RunPipeline,
+    style: Style,
+    sandbox: Sandbox,
+    guests: Guests,
+    resources: Resources,
+) -> Result<Ending, Ending> {
+    let mut loaded = load(&args.file, &sandbox, &resources.limits).await?;
+    let parameters = parameters(&loaded, &args.bindings)?;
+    let slices = slices(&loaded.checked, args)?;
+    let grants = grants(&loaded.checked, args)?;
+    let reporter = Reporter::start(style);
+    let compiling = |path: &Path| reporter.compiling(path);
+    loaded
+        .prepare(&sandbox, &resources.limits, compiling)
+        .await?;
+    let location = surroundings::store_location(args.places.store.as_deref())?;
+    let runner = PipelineRunner {
+        capacity: Arc::new(Capacity::new(&resources)),
+        runner: Arc::new(StepRunner {
+            sandbox: Arc::new(sandbox),
+            guests,
+            store: surroundings::open_store(&location, args.places.cache.as_deref())?,
+            host: surroundings::host(),
+            clock: Arc::new(SystemClock::start()),
+        }),
+    };
+    let cancel = surroundings::cancellation(&Committing::default())?;
+    let loaded = Arc::new(loaded);
+    let author = surroundings::author();
+    let name = name(&loaded);
+    let requests = slices.into_iter().map(|slice| {
+        let time = slice
+            .as_ref()
+            .map_or(DEFAULT_LOGICAL_TIME, |slice| slice.time);
+        Ok(Arc::new(PipelineRequest {
+            id: surroundings::new_run_id()?,
+            loaded: loaded.clone(),
+            name: name.clone(),
+            parameters: parameters.clone(),
+            logical_time: args.logical_time.unwrap_or(time),
+            slice,
+            selection: selection(args),
+            continue_on_error: args.continue_on_error,
+            resources: resources.clone(),
+            grants: grants.clone(),
+            stack: None,
+            by: author.by.clone(),
+        }))
+    });
+    let requests: Vec<_> = requests.collect::<Result<_, Fault>>()?;
+    let runs = requests.into_iter().map(|request| {
+        let (events, received) = unbounded_channel();
+        let connections = Connections {
+            events,
+            cancel: cancel.clone(),
+        };
+        let (runner, reporter) = (&runner, &reporter);
+        async move {
+            let (ended, shown) =
+                tokio::join!(runner.run(request, connections), reporter.show(received));
+            shown.and(ended)
+        }
+    });
+    let mut runs = futures::stream::iter(runs).buffered(PARTITIONS_AT_A_TIME);
+    let mut outcome = PipelineOutcome::Succeeded;
+    while let Some(ended) = runs.next().await {
+        let ended = ended?;
+        reporter.ended(&ended)?;
+        outcome = worse(outcome, ended.outcome);
+    }
+    Ok(Ending::RanPipeline(outcome))
+}
+
+/// Of two outcomes, the one that counts for both.
+fn worse(one: PipelineOutcome, other: PipelineOutcome) -> PipelineOutcome {
+    let weight = |outcome: &PipelineOutcome| match outcome {
+        PipelineOutcome::Succeeded => 0,
+        PipelineOutcome::Failed { retryable: true } => 1,
+        PipelineOutcome::Cancelled { .. } => 2,
+        PipelineOutcome::Failed { retryable: false } => 3,
+    };
+    if weight(&other) > weight(&one) {
+        other
+    } else {
+        one
+    }
+}
+
+/// The name that the file gives, or its own.
+fn name(loaded: &Loaded) -> String {
+    let own = loaded
+        .file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
+    let given = loaded.checked.name.as_ref().map(ToString::to_string);
+    given.or(own).unwrap_or_default()
+}
+
+fn selection(args: &RunPipeline) -> Selection {
+    let from = args.from.iter().filter(|_| args.to.is_none());
+    Selection {
+        only: (!args.only.is_empty()).then(|| args.only.iter().cloned().collect()),
+        from: from.cloned().collect(),
+        no_cache: args.no_cache,
+    }
+}
+
+/// The partitions that it runs for; one of none where the pipeline has none.
+fn slices(checked: &Checked, args: &RunPipeline) -> Result<Vec<Option<Slice>>, Fault> {
+    let wrong = |message: String| Fault::new(ErrorKind::Parameter, message);
+    let Some(partition) = &checked.partition else {
+        return match args.partition.is_none() && args.to.is_none() {
+            true => Ok(vec![None]),
+            false => Err(wrong("the pipeline has no partition".to_owned())
+                .hint("add `partition: { every: month }`, or leave out --partition and --to")),
+        };
+    };
+    let slices = match (&args.partition, &args.to, &args.from[..]) {
+        (Some(one), ..) => partition.parse(one).map(|slice| vec![slice]),
+        (None, Some(to), [from]) => partition.range(from, to),
+        _ => {
+            return Err(
+                wrong("the pipeline runs for a partition, and none is given".to_owned())
+                    .hint("say which with --partition, or with --from and --to"),
+            );
+        }
+    };
+    let slices = slices.map_err(|error| {
+        let fault = wrong(error.to_string());
+        match error.advice() {
+            Some(advice) => fault.hint(advice),
+            None => fault,
+        }
+    })?;
+    Ok(slices.into_iter().map(Some).collect())
+}
+
+/// What the steps are granted: what they ask for, if it is permitted.
+fn grants(checked: &Checked, args: &RunPipeline) -> Result<Grants, Fault> {
+    for step in &checked.steps {
+        if let Some(denied) = step
+            .grants
+            .iter()
+            .find(|grant| !args.grants.contains(grant))
+        {
+            let message = format!(
+                "the step `{}` asks for `{denied}`, which is not permitted",
+                step.name
+            );
+            return Err(Fault::new(ErrorKind::Pipeline, message)
+                .hint(format!("permit it with --allow {denied}")));
+        }
+    }
+    super::run::grants(&args.grants)
+}
+
+/// What the parameters are: given, or by default; all mistakes together.
+fn parameters(
+    loaded: &Loaded,
+    bindings: &[Binding],
+) -> Result<BTreeMap<String, Value<Handle>>, Ending> {
+    let declared = &loaded.checked.parameters;
+    let mut problems = Vec::new();
+    let mut problem = |message: String, hint: Option<String>| {
+        problems.push(Problem {
+            kind: ErrorKind::Parameter,
+            message,
+            hint,
+        });
+    };
+    for binding in bindings {
+        if !declared
+            .iter()
+            .any(|parameter| parameter.name == binding.name)
+        {
+            let near = nearest(
+                &binding.name,
+                declared.iter().map(|parameter| &*parameter.name),
+            );
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            problem(
+                format!("the pipeline has no parameter `{}`", binding.name),
+                hint,
+            );
+        }
+    }
+    let mut values = BTreeMap::new();
+    for parameter in declared {
+        let given: Vec<_> = bindings
+            .iter()
+            .filter(|it| it.name == parameter.name)
+            .collect();
+        match parameter_value(parameter, &given, &loaded.file) {
+            Ok(value) => drop(values.insert(parameter.name.clone(), value)),
+            Err((message, hint)) => problem(message, hint),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(values),
+        false => Err(Ending::BadRequest(BadRequest { problems })),
+    }
+}
+
+type Refused = (String, Option<String>);
+
+fn parameter_value(
+    parameter: &CheckedParameter,
+    given: &[&Binding],
+    file: &Path,
+) -> Result<Value<Handle>, Refused> {
+    let name = &parameter.name;
+    match (&parameter.ty, given) {
+        (_, []) => match &parameter.default {
+            Some(ParameterDefault::Json(json)) => Ok(Value::Json(json.clone())),
+            Some(ParameterDefault::Paths(paths)) => {
+                let beside = file.parent().unwrap_or(Path::new(""));
+                let handles = paths
+                    .iter()
+                    .map(|path| path_handle(parameter, beside.join(path)));
+                Ok(artifacts(&parameter.ty, handles.collect()))
+            }
+            None => Err((
+                format!("the parameter `{name}` ({}) is missing", parameter.ty),
+                Some(format!("add {name}=VALUE")),
+            )),
+        },
+        (ParameterType::Value { value }, [one]) => match value::parse_text(value, &one.text) {
+            Ok(json) => Ok(Value::Json(json)),
+            Err(error) => Err((format!("parameter `{name}`: {error}"), None)),
+        },
+        (ParameterType::Input { arity, .. }, given)
+            if given.len() == 1 || *arity == Arity::Many =>
+        {
+            let handles = given.iter().map(|one| handle(parameter, &one.text));
+            Ok(artifacts(&parameter.ty, handles.collect::<Result<_, _>>()?))
+        }
+        _ => Err((
+            format!(
+                "the parameter `{name}` ({}) is given {} times",
+                parameter.ty,
+                given.len()
+            ),
+            Some(format!("give {name}=VALUE once")),
+        )),
+    }
+}
+
+/// What a text of the command line means for an artifact.
+fn handle(parameter: &CheckedParameter, text: &str) -> Result<Handle, Refused> {
+    let Some(reference) = text.strip_prefix("artifact:") else {
+        return Ok(path_handle(parameter, PathBuf::from(text)));
+    };
+    let reference: Result<ArtifactReference, _> = reference.parse();
+    let reference =
+        reference.map_err(|error| (format!("parameter `{}`: {error}", parameter.name), None));
+    reference.map(Handle::Named)
+}
+
+fn path_handle(parameter: &CheckedParameter, path: PathBuf) -> Handle {
+    let shape = match &parameter.ty {
+        ParameterType::Input { tree: true, .. } => Shape::Tree,
+        _ => Shape::File,
+    };
+    Handle::Path(path, shape)
+}
+
+fn artifacts(ty: &ParameterType, mut handles: Vec<Handle>) -> Value<Handle> {
+    let many = matches!(
+        ty,
+        ParameterType::Input {
+            arity: Arity::Many,
+            ..
+        }
+    );
+    match (many, handles.len()) {
+        (false, 1) => handles.pop().map_or(Value::Absent, Value::Artifact),
+        _ => Value::Artifacts(handles),
+    }
+}
