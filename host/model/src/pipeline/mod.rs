@@ -26,6 +26,8 @@ mod schema;
 mod source_map;
 mod stored;
 mod syntax_error;
+#[cfg(test)]
+mod tests;
 mod type_syntax;
 mod types;
 mod yaml;

@@ -91,7 +91,7 @@ impl Reader<'_> {
     /// Refuses what makes no sense in a step that runs nothing.
     fn refuse_without_uses(&mut self, what: &str, span: &Span, fields: &Fields<'_>) {
         let has = |key: &str| fields.known.contains_key(key);
-        if has("uses") {
+        if has("uses") || fields.mistyped {
             return;
         }
         if !has("publish") {
@@ -275,7 +275,7 @@ impl Reader<'_> {
         }
         let fields = self.fields("`retries`", node, &RETRY_KEYS)?;
         let Some(count) = fields.get("count") else {
-            self.wrong(&node.span, "`retries` needs a `count`", None);
+            self.missing(&fields, &node.span, "`retries` needs a `count`", None);
             return None;
         };
         let mut time = |key: &str, default| {
