@@ -22,6 +22,7 @@ mod given;
 pub mod graph;
 mod partition;
 mod read;
+mod scalar;
 mod schema;
 mod source_map;
 mod stored;

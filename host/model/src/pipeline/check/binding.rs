@@ -229,15 +229,7 @@ impl Checker<'_> {
                 SourceKind::Text(checked?)
             }
             GivenKind::List(items) if wanted.arity == Arity::Many => {
-                let one = Artifacts {
-                    arity: Arity::One,
-                    ..wanted
-                };
-                let items: Vec<_> = items
-                    .iter()
-                    .map(|item| self.artifacts(one, item, place))
-                    .collect();
-                SourceKind::List(items.into_iter().collect::<Option<_>>()?)
+                self.artifact_list(wanted, items, place)?
             }
             _ => {
                 let (what, ty) = (wanted.what, wanted.ty());
@@ -247,6 +239,23 @@ impl Checker<'_> {
             }
         };
         Some(Source { kind, span })
+    }
+
+    fn artifact_list(
+        &mut self,
+        wanted: Artifacts<'_>,
+        items: &[Given],
+        place: &Place,
+    ) -> Option<SourceKind> {
+        let one = Artifacts {
+            arity: Arity::One,
+            ..wanted
+        };
+        let items: Vec<_> = items
+            .iter()
+            .map(|item| self.artifacts(one, item, place))
+            .collect();
+        Some(SourceKind::List(items.into_iter().collect::<Option<_>>()?))
     }
 
     /// The path of an artifact.

@@ -83,15 +83,11 @@ impl Checker<'_> {
     /// An expression that is true or false.
     pub(super) fn condition(&mut self, part: &Expression, place: &Place) -> Option<Formula> {
         let (formula, ty) = self.expression(part, place)?;
-        match ty {
-            Type::Unknown | Type::Value(ValueType::Bool) | Type::Literal(Json::Bool(_)) => {
-                Some(formula)
-            }
-            ty => {
-                let message = format!("wanted true or false, got {ty}");
-                self.refuse(&part.span, message, Some("compare it with something"))
-            }
+        if is_bool(&ty) {
+            return Some(formula);
         }
+        let message = format!("wanted true or false, got {ty}");
+        self.refuse(&part.span, message, Some("compare it with something"))
     }
 
     fn parameter(&mut self, name: &Word, place: &Place) -> Typed {
@@ -331,6 +327,14 @@ impl Checker<'_> {
         }
         let hint = "let a step look at it, and use its results";
         self.refuse(span, "a condition cannot look at artifacts", Some(hint))
+    }
+}
+
+fn is_bool(ty: &Type) -> bool {
+    match ty {
+        Type::Unknown | Type::Value(ValueType::Bool) | Type::Literal(Json::Bool(_)) => true,
+        Type::OneOf(types) => types.iter().all(is_bool),
+        _ => false,
     }
 }
 

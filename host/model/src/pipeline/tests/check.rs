@@ -505,6 +505,23 @@ fn artifacts_fit_by_shape_and_number() {
 }
 
 #[test]
+fn items_of_the_file_have_their_own_types() {
+    let flag = |items: &str| {
+        let text = with_step(&[
+            "uses: steps/config.wasm",
+            "with: { layer: { units: 1 }, names: [], pair: [1, a], letter: a, flag: \"${{ !item }}\" }",
+            &format!("foreach: {items}"),
+        ]);
+        mistakes(&text).join("\n")
+    };
+    assert_eq!(flag("[true, false]"), "");
+    assert_eq!(
+        flag("[true, 1]"),
+        "11:82: wanted true or false, got an item of several types (compare it with something)"
+    );
+}
+
+#[test]
 fn expressions_know_their_place() {
     let small = "uses: steps/small.wasm";
     let number = "with: { number: 1 }";

@@ -27,7 +27,8 @@ fn use_all(text: &str) {
         for (span, _) in &diagnostic.also {
             assert!(text.get(span.clone()).is_some(), "{diagnostic:?}");
         }
-        diagnostic.line_column(text);
+        let (line, column) = diagnostic.line_column(text);
+        assert!(line >= 1 && column >= 1);
     }
 }
 
