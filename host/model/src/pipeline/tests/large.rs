@@ -87,3 +87,33 @@ fn lists_in_the_file_are_bounded() {
         ],
     );
 }
+
+#[test]
+fn the_largest_files_are_read_in_time() {
+    let fill = |head: &str, piece: &str, tail: &str| {
+        let room = crate::pipeline::MAX_FILE_BYTES - head.len() - tail.len();
+        format!("{head}{}{tail}", piece.repeat(room / piece.len()))
+    };
+    let with = "steps:\n  a:\n    uses: steps/wordcount.wasm\n    with:\n      a: ";
+    for text in [
+        fill("steps: {", "a,", "}"),
+        fill("steps: [", "[],", "]"),
+        fill("steps: ", "[", ""),
+        fill("steps:\n", "- ", ""),
+        fill("steps:\n", "  a: 1\n", ""),
+        fill("steps:\n", "  a: &a *a\n", ""),
+        fill("steps: \"", "\\u00e4", "\"\n"),
+        fill(with, "${{ item }}", "\n"),
+        fill(with, "${{ '", "\n"),
+        fill(with, "$${{ ' ", "\n"),
+        fill(&format!("{with}\""), "\\u0024{{ item }} ", "\"\n"),
+        fill(&format!("{with}${{{{ "), "true && ", "true }}\n"),
+        fill(&format!("{with}["), "\"${{ item }}\",", "]\n"),
+        fill(&format!("{with}\n"), "        ${{ item }}\n", ""),
+        fill("", "#", ""),
+        fill("", "\t", ""),
+        fill("", "\u{202e}", ""),
+    ] {
+        in_time(|| mistakes(&text).len());
+    }
+}
