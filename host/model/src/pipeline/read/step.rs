@@ -77,7 +77,7 @@ impl Reader<'_> {
             retries: fields.get("retries").and_then(|node| self.retries(node)),
             timeout: fields
                 .get("timeout")
-                .and_then(|node| self.time("`timeout`", node)),
+                .and_then(|node| self.positive_time("`timeout`", node)),
             limits: self.limits(fields.get("limits")),
             grants: self.grants(fields.get("grants")),
             seed: fields
@@ -284,7 +284,11 @@ impl Reader<'_> {
         };
         let default = Retries::default();
         let backoff = time("backoff", default.backoff);
-        let max_backoff = time("max-backoff", default.max_backoff);
+        let longest = default.max_backoff.max(backoff.unwrap_or(default.backoff));
+        let max_backoff = time("max-backoff", longest);
+        if max_backoff.is_some() && backoff > max_backoff {
+            self.wrong(&node.span, "`max-backoff` is shorter than `backoff`", None);
+        }
         Some(Retries {
             count: self.whole(what, count, 0, MAX_RETRIES)? as u32,
             backoff: backoff?,

@@ -141,15 +141,21 @@ fn the_parts_of_a_step_have_their_forms() {
             "timeout: soon",
             "4:14: `timeout`: not a length of time: write a number and a unit (h, m, s, ms), such as 90s, 5m or 1h 30m",
         ),
-        (
-            "timeout: 0",
-            "4:14: `timeout` must be a whole number from 1 to 31536000",
-        ),
+        ("timeout: 0", "4:14: `timeout` cannot be nothing"),
         (
             "timeout: 1.5",
-            "4:14: `timeout` must be a whole number from 1 to 31536000",
+            "4:14: `timeout` must be a whole number from 0 to 31536000",
         ),
         ("timeout:", "4:12: `timeout` is empty; it must be a text"),
+        ("timeout: 0s", "4:14: `timeout` cannot be nothing"),
+        (
+            "limits: { memory: 0MiB }",
+            "4:23: `memory` cannot be nothing",
+        ),
+        (
+            "retries: { count: 1, backoff: 5s, max-backoff: 2s }",
+            "4:14: `max-backoff` is shorter than `backoff`",
+        ),
         (
             "limits: { memory: much }",
             "4:23: `memory`: not a size: write a number and a unit, such as 512MiB or 4GB",
