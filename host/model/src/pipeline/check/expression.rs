@@ -271,7 +271,8 @@ impl Checker<'_> {
     fn field(&mut self, of: &Expression, name: &Word, place: &Place) -> Typed {
         let (formula, ty) = self.expression(of, place)?;
         let ty = match &ty {
-            Type::Unknown | Type::OneOf(_) => Type::Unknown,
+            Type::Unknown => Type::Unknown,
+            Type::Open | Type::OneOf(_) => Type::Open,
             Type::Value(ValueType::Record { name: of, fields }) => {
                 match fields.iter().find(|field| field.name == name.text) {
                     Some(field) => Type::Value(field.ty.clone()),
@@ -303,7 +304,8 @@ impl Checker<'_> {
     fn index(&mut self, of: &Expression, index: usize, span: &Span, place: &Place) -> Typed {
         let (formula, ty) = self.expression(of, place)?;
         let ty = match &ty {
-            Type::Unknown | Type::OneOf(_) => Type::Unknown,
+            Type::Unknown => Type::Unknown,
+            Type::Open | Type::OneOf(_) => Type::Open,
             Type::Value(ValueType::List { item }) => Type::Value((**item).clone()),
             Type::Artifacts(shape) => Type::Artifact(*shape),
             Type::Value(ValueType::Tuple { items }) if index < items.len() => {
@@ -332,7 +334,8 @@ impl Checker<'_> {
 
 fn is_bool(ty: &Type) -> bool {
     match ty {
-        Type::Unknown | Type::Value(ValueType::Bool) | Type::Literal(Json::Bool(_)) => true,
+        Type::Unknown | Type::Open => true,
+        Type::Value(ValueType::Bool) | Type::Literal(Json::Bool(_)) => true,
         Type::OneOf(types) => types.iter().all(is_bool),
         _ => false,
     }

@@ -522,6 +522,34 @@ fn items_of_the_file_have_their_own_types() {
 }
 
 #[test]
+fn no_guest_chooses_a_path() {
+    let guest = "the results of a step cannot be part of a path (let the step write an output, and bind that)";
+    let agg = |data: &str, foreach: &str| {
+        let text = with_step(&[
+            "uses: steps/agg.wasm",
+            &format!("with: {{ month: x, data: \"{data}\" }}"),
+            &format!("foreach: {foreach}"),
+        ]);
+        mistakes(&text).join("\n")
+    };
+    let mixed = "[{ path: a }, \"${{ steps.compare.results }}\"]";
+    assert_eq!(agg("${{ item.path }}", "[{ path: a.csv }]"), "");
+    assert_eq!(
+        agg("${{ item.path }}", mixed),
+        format!("11:29: parameter `data`: {guest}")
+    );
+    assert_eq!(
+        agg("d/${{ item.path }}", mixed),
+        format!("11:36: parameter `data`: {guest}")
+    );
+    assert_eq!(
+        agg("${{ item }}", "[a, \"${{ steps.compare.results.path }}\"]"),
+        "11:29: parameter `data`: wanted input, got string (for a path that is chosen for each \
+         run, give the parameter the type `input`)"
+    );
+}
+
+#[test]
 fn expressions_know_their_place() {
     let small = "uses: steps/small.wasm";
     let number = "with: { number: 1 }";
