@@ -6,6 +6,8 @@
 //! Request --plan()--> Plan --(runner)--> Record
 //! ```
 //!
+//! That is one step; [`pipeline`] is the language that puts steps together.
+//!
 //! Nothing here reads a file, the clock, the environment or randomness, and
 //! nothing here knows wasmtime or a store.
 #![deny(missing_docs)]

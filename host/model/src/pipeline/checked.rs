@@ -75,7 +75,10 @@ pub struct CheckedStep {
     pub function: Option<Arc<Function>>,
     /// What it writes, in the order of the signature or the file.
     pub outputs: Vec<CheckedOutput>,
-    /// The steps that must end before it begins, by index, in order, each once.
+    /// The steps that must end before it begins, by index, in order, each once:
+    /// those that its expressions refer to, and those that it `needs`. Where one of
+    /// them is skipped, evaluation says whether this step is, too; `needs` alone is
+    /// about the order.
     pub depends_on: Vec<usize>,
     /// How often it is tried again.
     pub retries: Retries,

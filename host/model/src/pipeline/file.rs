@@ -44,7 +44,7 @@ pub struct Pipeline {
 /// A parameter of a pipeline.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(rename = "Parameter", rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Declaration {
+pub(super) struct Declaration {
     #[schemars(skip)]
     pub(super) name: Word,
     /// The type: a type of WIT such as `u32` or `list<string>`, or `input`,
@@ -76,7 +76,7 @@ pub(super) struct PartitionForms {
 /// publishes.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Step {
+pub(super) struct Step {
     #[schemars(skip)]
     pub(super) name: Word,
     /// The component, relative to this file, and after `#` a function in it:
@@ -166,7 +166,7 @@ pub struct Retries {
     /// 1 second, where absent.
     #[schemars(with = "Option<shape::TimeText>")]
     pub backoff: Millis,
-    /// The longest wait. 1 minute, where absent.
+    /// The longest wait. Where absent, 1 minute, or the first wait if that is longer.
     #[schemars(with = "Option<shape::TimeText>")]
     pub max_backoff: Millis,
 }

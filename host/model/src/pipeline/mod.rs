@@ -11,6 +11,31 @@
 //!
 //! Every mistake has its place in the file, and all are told at once. Nothing here
 //! knows where artifacts are kept, or how steps are run.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use wharf_model::Signature;
+//! use wharf_model::pipeline::{check, parse};
+//!
+//! let text = "\
+//! steps:
+//!   count:
+//!     uses: steps/wordcount.wasm
+//!     inputs: { text: book.txt }
+//!     outputs: [counts]
+//!   keep:
+//!     publish: { counts: \"${{ steps.count.outputs.counts }}\" }
+//! ";
+//! let pipeline = parse(text).unwrap();
+//! let programs = pipeline.references().map(|it| (it.to_string(), Signature::Program));
+//! let checked = check(&pipeline, &programs.collect()).unwrap();
+//! assert_eq!(checked.steps[1].depends_on, [0]);
+//!
+//! let mistyped = text.replace("steps.count", "steps.cuont");
+//! let mistakes = check(&parse(&mistyped).unwrap(), &BTreeMap::new()).unwrap_err();
+//! assert_eq!(mistakes[1].message, "there is no step `cuont`");
+//! assert_eq!(mistakes[1].line_column(&mistyped), (7, 35));
+//! ```
 
 mod check;
 mod checked;
@@ -23,9 +48,12 @@ pub mod graph;
 mod partition;
 mod publish;
 mod read;
+mod scalar;
 mod schema;
 mod source_map;
 mod syntax_error;
+#[cfg(test)]
+mod tests;
 mod type_syntax;
 mod types;
 mod yaml;
@@ -33,8 +61,8 @@ mod yaml;
 pub use checked::{Checked, CheckedOutput, CheckedParameter, CheckedStep, ParameterDefault};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Span};
 pub use evaluate::{BoundParameter, BoundValue, EvaluationError, MAX_EACH, Scope, Value};
-pub use expression::{Comparison, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
-pub use file::{Declaration, Pipeline, Retries, Step, StepLimits};
+pub use expression::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
+pub use file::{Pipeline, Retries, StepLimits};
 pub use partition::{DatePart, Every, MAX_PARTITIONS, Partition, PartitionError, Slice};
 pub use publish::{ParsePublishTargetError, PublishTarget};
 pub use read::{MAX_NAME_LENGTH, MAX_PARAMETERS, MAX_STEPS};

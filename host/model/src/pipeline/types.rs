@@ -13,6 +13,8 @@ use crate::value_type::{Case, Field, ValueType};
 pub(super) enum Type {
     /// Something is wrong with it, which was told.
     Unknown,
+    /// A part of an item of a list in the file: a value whose type shows in a run.
+    Open,
     /// A value of a type.
     Value(ValueType),
     /// A value that the file gives: it has every type that it fits.
@@ -28,7 +30,7 @@ pub(super) enum Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("unknown"),
+            Self::Unknown | Self::Open => f.write_str("unknown"),
             Self::Value(ty) => ty.fmt(f),
             Self::Literal(json) => write!(f, "{}", kind_of(json)),
             Self::OneOf(_) => f.write_str("an item of several types"),
@@ -133,7 +135,7 @@ fn same_maybe<T: std::borrow::Borrow<ValueType>>(left: &Option<T>, right: &Optio
 /// Whether values of a type can stand in a text.
 pub(super) fn is_scalar(ty: &Type) -> bool {
     match ty {
-        Type::Unknown => true,
+        Type::Unknown | Type::Open => true,
         Type::Value(ty) => matches!(
             ty,
             ValueType::Bool

@@ -82,7 +82,7 @@ impl Checker<'_> {
     /// Whether what an expression gives fits a type.
     fn value_fits(&mut self, what: &str, ty: &ValueType, found: &Type, span: &Span) -> Option<()> {
         let (message, hint) = match found {
-            Type::Unknown => return Some(()),
+            Type::Unknown | Type::Open => return Some(()),
             Type::Value(from) if fits(from, ty) => return Some(()),
             Type::Value(from) => (format!("{what}: wanted {ty}, got {from}"), None),
             Type::Literal(json) => match value::check_json(ty, json) {
@@ -220,7 +220,7 @@ impl Checker<'_> {
             }
             GivenKind::Expression(expression) => {
                 let (formula, ty) = self.expression(expression, place)?;
-                self.artifact_fits(wanted, &ty, &span)?;
+                self.artifact_fits(wanted, &ty, &span, place)?;
                 SourceKind::Formula(formula)
             }
             GivenKind::Mixed(pieces) => {
@@ -229,15 +229,7 @@ impl Checker<'_> {
                 SourceKind::Text(checked?)
             }
             GivenKind::List(items) if wanted.arity == Arity::Many => {
-                let one = Artifacts {
-                    arity: Arity::One,
-                    ..wanted
-                };
-                let items: Vec<_> = items
-                    .iter()
-                    .map(|item| self.artifacts(one, item, place))
-                    .collect();
-                SourceKind::List(items.into_iter().collect::<Option<_>>()?)
+                self.artifact_list(wanted, items, place)?
             }
             _ => {
                 let (what, ty) = (wanted.what, wanted.ty());
@@ -249,6 +241,23 @@ impl Checker<'_> {
         Some(Source { kind, span })
     }
 
+    fn artifact_list(
+        &mut self,
+        wanted: Artifacts<'_>,
+        items: &[Given],
+        place: &Place,
+    ) -> Option<SourceKind> {
+        let one = Artifacts {
+            arity: Arity::One,
+            ..wanted
+        };
+        let items: Vec<_> = items
+            .iter()
+            .map(|item| self.artifacts(one, item, place))
+            .collect();
+        Some(SourceKind::List(items.into_iter().collect::<Option<_>>()?))
+    }
+
     /// The path of an artifact.
     pub(super) fn path(&mut self, what: &str, path: &str, span: &Span) -> Option<Json> {
         if path.is_empty() || path.contains('\0') {
@@ -258,10 +267,18 @@ impl Checker<'_> {
     }
 
     /// Whether what an expression gives fits a parameter for artifacts.
-    fn artifact_fits(&mut self, wanted: Artifacts<'_>, found: &Type, span: &Span) -> Option<()> {
+    fn artifact_fits(
+        &mut self,
+        wanted: Artifacts<'_>,
+        found: &Type,
+        span: &Span,
+        place: &Place,
+    ) -> Option<()> {
         let (what, ty) = (wanted.what, wanted.ty());
         let hint = match found {
             Type::Unknown => return Some(()),
+            Type::Open if place.item_of_guest => return self.refuse_guest(what, span),
+            Type::Open => return Some(()),
             Type::Artifact(shape) if shape_fits(*shape, wanted.shape) => return Some(()),
             Type::Artifacts(shape) if shape_fits(*shape, wanted.shape) => {
                 if wanted.arity == Arity::Many {
@@ -274,14 +291,9 @@ impl Checker<'_> {
             }
             Type::Literal(Json::Null) if wanted.arity == Arity::Optional => return Some(()),
             Type::OneOf(types) => {
-                for found in types.iter() {
-                    self.item_checks += 1;
-                    if self.item_checks > MAX_ITEM_CHECKS {
-                        break;
-                    }
-                    self.artifact_fits(wanted, found, span)?;
-                }
-                return Some(());
+                // However many they are: what is not looked at could be a path.
+                let mut types = types.iter();
+                return types.try_for_each(|ty| self.artifact_fits(wanted, ty, span, place));
             }
             Type::Artifact(_) | Type::Artifacts(_) => "one is a file, the other a folder of files",
             Type::Value(ValueType::String) => {
@@ -314,12 +326,14 @@ impl Checker<'_> {
         }
         match guest {
             None => Some(()),
-            Some(span) => {
-                let message = format!("{what}: the results of a step cannot be part of a path");
-                let hint = "let the step write an output, and bind that";
-                self.refuse(&span, message, Some(hint))
-            }
+            Some(span) => self.refuse_guest(what, &span),
         }
+    }
+
+    fn refuse_guest(&mut self, what: &str, span: &Span) -> Option<()> {
+        let message = format!("{what}: the results of a step cannot be part of a path");
+        let hint = "let the step write an output, and bind that";
+        self.refuse(span, message, Some(hint))
     }
 
     /// Checks an argument of a program: any value.

@@ -52,7 +52,7 @@ fn kind(ty: &Type) -> Option<Kind> {
 }
 
 fn is_open(ty: &Type) -> bool {
-    matches!(ty, Type::Unknown | Type::OneOf(_))
+    matches!(ty, Type::Unknown | Type::Open | Type::OneOf(_))
 }
 
 fn ordered(how: Comparison, left: &Type, right: &Type) -> Result<(), Mistake> {

@@ -83,15 +83,11 @@ impl Checker<'_> {
     /// An expression that is true or false.
     pub(super) fn condition(&mut self, part: &Expression, place: &Place) -> Option<Formula> {
         let (formula, ty) = self.expression(part, place)?;
-        match ty {
-            Type::Unknown | Type::Value(ValueType::Bool) | Type::Literal(Json::Bool(_)) => {
-                Some(formula)
-            }
-            ty => {
-                let message = format!("wanted true or false, got {ty}");
-                self.refuse(&part.span, message, Some("compare it with something"))
-            }
+        if is_bool(&ty) {
+            return Some(formula);
         }
+        let message = format!("wanted true or false, got {ty}");
+        self.refuse(&part.span, message, Some("compare it with something"))
     }
 
     fn parameter(&mut self, name: &Word, place: &Place) -> Typed {
@@ -275,7 +271,8 @@ impl Checker<'_> {
     fn field(&mut self, of: &Expression, name: &Word, place: &Place) -> Typed {
         let (formula, ty) = self.expression(of, place)?;
         let ty = match &ty {
-            Type::Unknown | Type::OneOf(_) => Type::Unknown,
+            Type::Unknown => Type::Unknown,
+            Type::Open | Type::OneOf(_) => Type::Open,
             Type::Value(ValueType::Record { name: of, fields }) => {
                 match fields.iter().find(|field| field.name == name.text) {
                     Some(field) => Type::Value(field.ty.clone()),
@@ -307,7 +304,8 @@ impl Checker<'_> {
     fn index(&mut self, of: &Expression, index: usize, span: &Span, place: &Place) -> Typed {
         let (formula, ty) = self.expression(of, place)?;
         let ty = match &ty {
-            Type::Unknown | Type::OneOf(_) => Type::Unknown,
+            Type::Unknown => Type::Unknown,
+            Type::Open | Type::OneOf(_) => Type::Open,
             Type::Value(ValueType::List { item }) => Type::Value((**item).clone()),
             Type::Artifacts(shape) => Type::Artifact(*shape),
             Type::Value(ValueType::Tuple { items }) if index < items.len() => {
@@ -331,6 +329,15 @@ impl Checker<'_> {
         }
         let hint = "let a step look at it, and use its results";
         self.refuse(span, "a condition cannot look at artifacts", Some(hint))
+    }
+}
+
+fn is_bool(ty: &Type) -> bool {
+    match ty {
+        Type::Unknown | Type::Open => true,
+        Type::Value(ValueType::Bool) | Type::Literal(Json::Bool(_)) => true,
+        Type::OneOf(types) => types.iter().all(is_bool),
+        _ => false,
     }
 }
 

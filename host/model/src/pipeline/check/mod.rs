@@ -1,6 +1,7 @@
 //! Checks a pipeline against the signatures of its components.
 
 mod binding;
+mod bound;
 mod compare;
 mod expression;
 mod order;

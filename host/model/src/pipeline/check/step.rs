@@ -1,21 +1,11 @@
 //! Checks steps.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use super::super::checked::{
-    CheckedBinding, CheckedOutput, CheckedStep, Publication, Source, SourceKind, Wanted,
-};
-use super::super::expression::{Expression, ExpressionKind, Word};
+use super::super::checked::{CheckedOutput, CheckedStep, Publication, Source, SourceKind};
+use super::super::expression::ExpressionKind;
 use super::super::file::{Publish, Step};
 use super::super::given::{Given, GivenKind};
 use super::super::types::Type;
-use super::binding::Artifacts;
-use super::expression::shape;
 use super::{Checker, Part, Place, StepKind};
-use crate::name::Name;
-use crate::plan::Shape;
-use crate::signature::{Arity, Function, Parameter, ParameterType};
 use crate::value_type::ValueType;
 
 /// Most items of a list that the file gives to `foreach`: what people write by
@@ -23,41 +13,29 @@ use crate::value_type::ValueType;
 const MAX_ITEMS: usize = 10_000;
 
 impl Checker<'_> {
-    /// Checks the step at a place in the file.
+    /// Checks the step at a place in the file. Every part is looked at, whatever is
+    /// wrong with the others.
     pub(super) fn step(&mut self, at: usize) -> Option<CheckedStep> {
         let pipeline = self.pipeline;
         let step = &pipeline.steps[at];
+        let kind = self.kinds[at].clone();
         let mut place = Place {
             step: at,
             part: Part::Foreach,
             item: None,
             item_of_guest: false,
         };
-        let foreach = step.foreach.as_ref().map(|given| {
-            let (source, item) = self.foreach(given, &place).unzip();
-            place.item = Some(item.unwrap_or(Type::Unknown));
-            place.item_of_guest = is_of_guest(given);
-            source
-        });
+        let foreach = self.each(step, &mut place);
         place.part = Part::When;
         let when = step.when.as_ref().map(|given| self.when(given, &place));
         place.part = Part::Publish;
         let publish = self.publish(&step.publish, &place);
         place.part = Part::Bindings;
-        let kind = self.kinds[at].clone();
         let bindings = self.bindings(step, &kind, &place);
         let arguments = self.arguments(step, &kind, &place);
         Some(CheckedStep {
-            name: step.name.text.clone(),
-            span: step.name.span.clone(),
-            uses: step.uses.as_ref().map(|uses| uses.reference.clone()),
             outputs: self.checked_outputs(at),
             depends_on: self.order.depends_on(at),
-            retries: step.retries.unwrap_or_default(),
-            timeout: step.timeout,
-            limits: step.limits.clone(),
-            grants: step.grants.clone(),
-            seed: step.seed,
             when: transpose(when)?,
             foreach: transpose(foreach)?,
             bindings: bindings?,
@@ -67,7 +45,17 @@ impl Checker<'_> {
                 StepKind::Function(function) => Some(function),
                 _ => None,
             },
+            ..unchecked(step)
         })
+    }
+
+    /// The list that a step runs for, and in its place the type of an item.
+    fn each(&mut self, step: &Step, place: &mut Place) -> Option<Option<Source>> {
+        let given = step.foreach.as_ref()?;
+        let (source, item) = self.foreach(given, place).unzip();
+        place.item = Some(item.unwrap_or(Type::Unknown));
+        place.item_of_guest = is_of_guest(given);
+        Some(source)
     }
 
     fn checked_outputs(&self, step: usize) -> Vec<CheckedOutput> {
@@ -182,250 +170,27 @@ impl Checker<'_> {
         };
         self.refuse(&publish.value.span, message, Some(hint))
     }
-
-    fn bindings(
-        &mut self,
-        step: &Step,
-        kind: &StepKind,
-        place: &Place,
-    ) -> Option<Vec<CheckedBinding>> {
-        match kind {
-            StepKind::Function(function) => {
-                self.refuse_program_keys(step, function);
-                self.function_bindings(step, function, place)
-            }
-            StepKind::Program => self.program_bindings(step, place),
-            StepKind::Publishing => Some(Vec::new()),
-            StepKind::Unknown => {
-                self.look_up(step, place);
-                Some(Vec::new())
-            }
-        }
-    }
-
-    /// Looks up the names in a step whose signature is not known.
-    fn look_up(&mut self, step: &Step, place: &Place) {
-        for (_, given) in step.with.iter().chain(&step.inputs) {
-            let mut roots: Vec<&Expression> = Vec::new();
-            given.walk(&mut |expression| {
-                let is_name = matches!(
-                    expression.kind,
-                    ExpressionKind::Parameter(_)
-                        | ExpressionKind::Results(_)
-                        | ExpressionKind::Output { .. }
-                        | ExpressionKind::OwnOutput(_)
-                        | ExpressionKind::Item
-                        | ExpressionKind::Partition
-                        | ExpressionKind::PartitionPart(_)
-                );
-                roots.extend(is_name.then_some(expression));
-            });
-            for expression in roots {
-                self.expression(expression, place);
-            }
-        }
-    }
-
-    fn refuse_program_keys(&mut self, step: &Step, function: &Arc<Function>) {
-        for (key, hint) in [
-            ("inputs", "bind them in `with`"),
-            ("outputs", "the signature says what it writes; remove this"),
-            ("arguments", "bind its parameters in `with`"),
-        ] {
-            if let Some(word) = step.keys.iter().find(|word| word.text == key) {
-                let message = format!(
-                    "`{key}` is for programs; `{}` is a function with types",
-                    function.name
-                );
-                self.wrong(&word.span, message, Some(hint.to_owned()));
-            }
-        }
-    }
-
-    fn function_bindings(
-        &mut self,
-        step: &Step,
-        function: &Function,
-        place: &Place,
-    ) -> Option<Vec<CheckedBinding>> {
-        let given: HashMap<&str, &Given> = step
-            .with
-            .iter()
-            .map(|(word, given)| (&*word.text, given))
-            .collect();
-        let mut known: HashMap<&str, ()> = HashMap::new();
-        let mut bindings = Some(Vec::new());
-        for parameter in &function.parameters {
-            known.insert(&parameter.name, ());
-            let given = given.get(&*parameter.name).copied();
-            match self.bound(step, parameter, given, place) {
-                Some(Some(binding)) => bindings
-                    .iter_mut()
-                    .for_each(|all| all.push(binding.clone())),
-                Some(None) => {}
-                None => bindings = None,
-            }
-        }
-        for (word, _) in &step.with {
-            if !known.contains_key(&*word.text) {
-                self.unknown_parameter(function, word);
-            }
-        }
-        bindings
-    }
-
-    fn unknown_parameter(&mut self, function: &Function, word: &Word) {
-        let inputs = function
-            .parameters
-            .iter()
-            .filter(|parameter| !matches!(parameter.ty, ParameterType::Output { .. }));
-        let known = inputs.map(|parameter| &*parameter.name);
-        let hint = self.found.unknown(&word.text, known);
-        let message = format!("`{}` has no parameter `{}`", function.name, word.text);
-        self.wrong(&word.span, message, hint);
-    }
-
-    /// What a parameter is bound to: nothing where it is an output, `None` where
-    /// something is wrong.
-    fn bound(
-        &mut self,
-        step: &Step,
-        parameter: &Parameter,
-        given: Option<&Given>,
-        place: &Place,
-    ) -> Option<Option<CheckedBinding>> {
-        let (name, ty) = (&parameter.name, &parameter.ty);
-        let what = format!("parameter `{name}`");
-        let wanted = match ty {
-            ParameterType::Output { .. } => return self.refuse_bound_output(step, name, given),
-            ParameterType::Input { tree, arity } => Wanted::Inputs {
-                shape: shape(*tree),
-                arity: *arity,
-            },
-            ParameterType::Value { value } => Wanted::Value(value.clone()),
-        };
-        let source = match (given, &wanted) {
-            (Some(given), Wanted::Inputs { shape, arity }) => {
-                let (shape, arity) = (*shape, *arity);
-                let what = &*what;
-                self.artifacts(Artifacts { what, shape, arity }, given, place)?
-            }
-            (Some(given), Wanted::Value(ty)) => self.value(&what, ty, given, place)?,
-            (Some(given), Wanted::Argument) => self.argument(&what, given, place)?,
-            (None, wanted) if may_be_absent(wanted) => Source {
-                kind: SourceKind::Constant(serde_json::Value::Null),
-                span: step.name.span.clone(),
-            },
-            (None, _) => {
-                let message = format!("step `{}` needs {what} ({ty})", step.name.text);
-                let hint = format!("add `{name}: ...` to its `with`");
-                return self.refuse(&step.key("with"), message, Some(&hint));
-            }
-        };
-        Some(Some(CheckedBinding {
-            name: name.clone(),
-            wanted,
-            source,
-        }))
-    }
-
-    fn refuse_bound_output(
-        &mut self,
-        step: &Step,
-        name: &str,
-        given: Option<&Given>,
-    ) -> Option<Option<CheckedBinding>> {
-        if given.is_none() {
-            return Some(None);
-        }
-        let key = step.with.iter().find(|(word, _)| word.text == name);
-        let span = key.map_or(step.key("with"), |(word, _)| word.span.clone());
-        let message = format!("`{name}` is an output; outputs are not bound");
-        let hint = format!(
-            "remove it: outputs are kept in the store, and other steps use \
-             `steps.{}.outputs.{name}`",
-            step.name.text
-        );
-        self.refuse(&span, message, Some(&hint))
-    }
-
-    fn program_bindings(&mut self, step: &Step, place: &Place) -> Option<Vec<CheckedBinding>> {
-        let inputs: Vec<_> = step
-            .inputs
-            .iter()
-            .map(|(word, given)| self.program_input(word, given, place))
-            .collect();
-        let values: Vec<_> = step
-            .with
-            .iter()
-            .map(|(word, given)| self.program_value(word, given, place))
-            .collect();
-        inputs.into_iter().chain(values).collect()
-    }
-
-    fn program_input(
-        &mut self,
-        word: &Word,
-        given: &Given,
-        place: &Place,
-    ) -> Option<CheckedBinding> {
-        if let Err(error) = Name::new(&word.text) {
-            let message = format!("`{}` cannot name an input: {error}", word.text);
-            return self.refuse(&word.span, message, None);
-        }
-        let what = format!("input `{}`", word.text);
-        let (shape, arity) = (Shape::Either, Arity::One);
-        let wanted = Artifacts {
-            what: &what,
-            shape,
-            arity,
-        };
-        Some(CheckedBinding {
-            name: word.text.clone(),
-            wanted: Wanted::Inputs { shape, arity },
-            source: self.artifacts(wanted, given, place)?,
-        })
-    }
-
-    fn program_value(
-        &mut self,
-        word: &Word,
-        given: &Given,
-        place: &Place,
-    ) -> Option<CheckedBinding> {
-        let belongs = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        if word.text.is_empty() || word.text.starts_with('-') || !word.text.bytes().all(belongs) {
-            let message = format!("`{}` cannot name an argument", word.text);
-            let hint = "it becomes `--NAME=VALUE`; other arguments go to `arguments`";
-            return self.refuse(&word.span, message, Some(hint));
-        }
-        let what = format!("argument `{}`", word.text);
-        Some(CheckedBinding {
-            name: word.text.clone(),
-            wanted: Wanted::Argument,
-            source: self.argument(&what, given, place)?,
-        })
-    }
-
-    fn arguments(&mut self, step: &Step, kind: &StepKind, place: &Place) -> Option<Vec<Source>> {
-        if !matches!(kind, StepKind::Program) {
-            return Some(Vec::new());
-        }
-        let arguments: Vec<_> = step
-            .arguments
-            .iter()
-            .map(|given| self.argument("an argument", given, place))
-            .collect();
-        arguments.into_iter().collect()
-    }
 }
 
-/// Whether a parameter need not be bound.
-const fn may_be_absent(wanted: &Wanted) -> bool {
-    match wanted {
-        Wanted::Value(ValueType::Option { .. }) => true,
-        Wanted::Inputs { arity, .. } => matches!(arity, Arity::Optional),
-        Wanted::Value(_) | Wanted::Argument => false,
+/// What a step has that needs no check.
+fn unchecked(step: &Step) -> CheckedStep {
+    CheckedStep {
+        name: step.name.text.clone(),
+        span: step.name.span.clone(),
+        uses: step.uses.as_ref().map(|uses| uses.reference.clone()),
+        retries: step.retries.unwrap_or_default(),
+        timeout: step.timeout,
+        limits: step.limits.clone(),
+        grants: step.grants.clone(),
+        seed: step.seed,
+        function: None,
+        outputs: Vec::new(),
+        depends_on: Vec::new(),
+        when: None,
+        foreach: None,
+        bindings: Vec::new(),
+        arguments: Vec::new(),
+        publish: Vec::new(),
     }
 }
 

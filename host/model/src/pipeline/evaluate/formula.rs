@@ -74,22 +74,9 @@ impl Formula {
                 let (left, right) = (left.json(scope)?, right.json(scope)?);
                 Ok(owned(compare(*how, &left, &right)))
             }
-            FormulaKind::All(parts) => {
-                for part in parts {
-                    if !part.is_true(scope)? {
-                        return Ok(owned(false));
-                    }
-                }
-                Ok(owned(true))
-            }
-            FormulaKind::Any(parts) => {
-                for part in parts {
-                    if part.is_true(scope)? {
-                        return Ok(owned(true));
-                    }
-                }
-                Ok(owned(false))
-            }
+            // What decides ends it: what comes after is not looked at.
+            FormulaKind::All(parts) => Ok(owned(!has(parts, false, scope)?)),
+            FormulaKind::Any(parts) => Ok(owned(has(parts, true, scope)?)),
         }
     }
 
@@ -166,6 +153,16 @@ impl Formula {
             }
         }
     }
+}
+
+/// Whether one of several conditions is what is looked for.
+fn has<S: Scope>(parts: &[Formula], wanted: bool, scope: &S) -> Evaluated<bool> {
+    for part in parts {
+        if part.is_true(scope)? == wanted {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn owned<'a, A: Clone>(json: impl Into<Json>) -> View<'a, A> {

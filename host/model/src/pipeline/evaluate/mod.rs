@@ -171,7 +171,8 @@ impl CheckedStep {
     }
 
     /// What the parameters of the step are bound to, in the order of its signature,
-    /// without outputs. Of a program: its inputs, then its values.
+    /// without outputs. Of a program: its inputs, then its values. A parameter that
+    /// is an option gets nothing where it needs a step that was skipped.
     ///
     /// # Errors
     /// What [`EvaluationError`] says.

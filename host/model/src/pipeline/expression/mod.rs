@@ -67,8 +67,7 @@ pub(super) enum ExpressionKind {
 
 /// How two values are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the operators, by name")]
-pub enum Comparison {
+pub(super) enum Comparison {
     Equal,
     NotEqual,
     Less,
@@ -79,8 +78,7 @@ pub enum Comparison {
 
 impl Comparison {
     /// The operator in the file.
-    #[must_use]
-    pub const fn symbol(self) -> &'static str {
+    pub(super) const fn symbol(self) -> &'static str {
         match self {
             Self::Equal => "==",
             Self::NotEqual => "!=",

@@ -12,7 +12,9 @@ use super::expression::Word;
 use super::file::Pipeline;
 use super::yaml::{self, Key, Kind, Node};
 
+#[cfg(test)]
 pub(super) use parameter::{DECLARATION_KEYS, PARTITION_KEYS};
+#[cfg(test)]
 pub(super) use step::{LIMIT_KEYS, RETRY_KEYS, STEP_KEYS};
 
 /// The keys of a pipeline.
@@ -52,6 +54,9 @@ struct Reader<'a> {
 struct Fields<'a> {
     /// Where the map is.
     span: Span,
+    /// Whether it has unknown keys: one of them may stand for a known one that is
+    /// missing.
+    mistyped: bool,
     known: HashMap<&'a str, (&'a Key, &'a Node)>,
 }
 
@@ -66,6 +71,13 @@ impl Reader<'_> {
         let diagnostic = Diagnostic::new(span.clone(), message);
         self.found
             .push(diagnostic.maybe_hint(hint.map(str::to_owned)));
+    }
+
+    /// Says that a key is missing, unless it may be there and mistyped.
+    fn missing(&mut self, of: &Fields<'_>, span: &Span, message: &str, hint: Option<&str>) {
+        if !of.mistyped {
+            self.wrong(span, message, hint);
+        }
     }
 
     /// Says that a part has the wrong form.
@@ -114,6 +126,7 @@ impl Reader<'_> {
         }
         Some(Fields {
             span: node.span.clone(),
+            mistyped: fields.len() < entries.len(),
             known: fields,
         })
     }
@@ -162,7 +175,7 @@ impl Reader<'_> {
             .get("partition")
             .and_then(|node| self.partition(node));
         let Some(steps) = fields.get("steps") else {
-            self.wrong(&fields.span, "a pipeline needs `steps`", None);
+            self.missing(&fields, &fields.span, "a pipeline needs `steps`", None);
             return None;
         };
         Some(Pipeline {

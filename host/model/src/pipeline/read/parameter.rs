@@ -100,7 +100,7 @@ impl Reader<'_> {
             _ => {
                 let message = "`partition` needs one of `every` and `values`";
                 let hint = "write `{ every: month }`, for example";
-                self.wrong(&node.span, message, Some(hint));
+                self.missing(&fields, &node.span, message, Some(hint));
                 None
             }
         }

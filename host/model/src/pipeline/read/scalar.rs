@@ -82,12 +82,29 @@ impl Reader<'_> {
         }
     }
 
-    /// A number of bytes.
+    /// A number of bytes, at least one.
     pub(super) fn size(&mut self, what: &str, node: &Node) -> Option<Bytes> {
-        match &node.kind {
-            Kind::Literal(Json::Number(_)) => self.whole(what, node, 1, u64::MAX).map(Bytes),
+        let size = match &node.kind {
+            Kind::Literal(Json::Number(_)) => self.whole(what, node, 0, u64::MAX).map(Bytes),
             _ => self.parsed(what, node),
+        };
+        match size {
+            Some(Bytes(0)) => {
+                self.wrong(&node.span, format!("{what} cannot be nothing"), None);
+                None
+            }
+            size => size,
         }
+    }
+
+    /// A length of time that is not nothing.
+    pub(super) fn positive_time(&mut self, what: &str, node: &Node) -> Option<Millis> {
+        let time = self.time(what, node)?;
+        if time.duration().is_zero() {
+            self.wrong(&node.span, format!("{what} cannot be nothing"), None);
+            return None;
+        }
+        Some(time)
     }
 
     /// A length of time; a number is seconds.
@@ -96,7 +113,7 @@ impl Reader<'_> {
         const MOST: u64 = 365 * 24 * 60 * 60;
         match &node.kind {
             Kind::Literal(Json::Number(_)) => {
-                let seconds = self.whole(what, node, 1, MOST)?;
+                let seconds = self.whole(what, node, 0, MOST)?;
                 Some(Millis::of(Duration::from_secs(seconds)))
             }
             _ => self.parsed(what, node),

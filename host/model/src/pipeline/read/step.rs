@@ -77,7 +77,7 @@ impl Reader<'_> {
             retries: fields.get("retries").and_then(|node| self.retries(node)),
             timeout: fields
                 .get("timeout")
-                .and_then(|node| self.time("`timeout`", node)),
+                .and_then(|node| self.positive_time("`timeout`", node)),
             limits: self.limits(fields.get("limits")),
             grants: self.grants(fields.get("grants")),
             seed: fields
@@ -91,7 +91,7 @@ impl Reader<'_> {
     /// Refuses what makes no sense in a step that runs nothing.
     fn refuse_without_uses(&mut self, what: &str, span: &Span, fields: &Fields<'_>) {
         let has = |key: &str| fields.known.contains_key(key);
-        if has("uses") {
+        if has("uses") || fields.mistyped {
             return;
         }
         if !has("publish") {
@@ -275,7 +275,7 @@ impl Reader<'_> {
         }
         let fields = self.fields("`retries`", node, &RETRY_KEYS)?;
         let Some(count) = fields.get("count") else {
-            self.wrong(&node.span, "`retries` needs a `count`", None);
+            self.missing(&fields, &node.span, "`retries` needs a `count`", None);
             return None;
         };
         let mut time = |key: &str, default| {
@@ -284,7 +284,11 @@ impl Reader<'_> {
         };
         let default = Retries::default();
         let backoff = time("backoff", default.backoff);
-        let max_backoff = time("max-backoff", default.max_backoff);
+        let longest = default.max_backoff.max(backoff.unwrap_or(default.backoff));
+        let max_backoff = time("max-backoff", longest);
+        if max_backoff.is_some() && backoff > max_backoff {
+            self.wrong(&node.span, "`max-backoff` is shorter than `backoff`", None);
+        }
         Some(Retries {
             count: self.whole(what, count, 0, MAX_RETRIES)? as u32,
             backoff: backoff?,
