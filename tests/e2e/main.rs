@@ -18,6 +18,7 @@ mod hostile_programs;
 mod inspect;
 mod limits;
 mod outputs;
+mod pipelines;
 mod preview1;
 mod programs;
 mod records;

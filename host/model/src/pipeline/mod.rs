@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`parse`] needs the text alone: it says which components the pipeline uses.
-//! [`check`] needs their signatures, and finds everything that can be wrong before
+//! [`check()`] needs their signatures, and finds everything that can be wrong before
 //! anything runs: names, types, circles. What is checked is evaluated with the
 //! values of a run, which a [`Scope`] gives.
 //!

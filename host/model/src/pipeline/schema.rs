@@ -11,7 +11,7 @@ use super::file::{Declaration, Pipeline, Retries};
 /// The JSON Schema of the file, draft 2020-12.
 ///
 /// It cannot say everything: the types of values, and what expressions refer to, are
-/// checked by [`parse`](super::parse) and [`check`](super::check) alone.
+/// checked by [`parse`](super::parse) and [`check`](super::check()) alone.
 #[must_use]
 pub fn schema() -> Json {
     let mut schema = schemars::schema_for!(Pipeline).to_value();

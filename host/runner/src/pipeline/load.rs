@@ -11,7 +11,6 @@ use wharf_model::{ErrorKind, Fault};
 use wharf_sandbox::{Component, Opened, PrepareError, Sandbox};
 
 use crate::component::ComponentFile;
-use crate::local::parent;
 
 /// A pipeline that is checked.
 #[derive(Debug)]
@@ -74,7 +73,7 @@ pub async fn load(file: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Loa
     let mut components = BTreeMap::new();
     let mut signatures: BTreeMap<String, Signature> = BTreeMap::new();
     for (reference, span) in first_uses(&pipeline) {
-        let path = parent(file).join(&reference.path);
+        let path = beside(file).join(&reference.path);
         match open(&path, sandbox, limits).await {
             Ok(opened) => {
                 let signature = opened.description().signature.clone();
@@ -116,6 +115,11 @@ fn first_uses(pipeline: &Pipeline) -> Vec<(wharf_model::request::StepReference, 
         .filter(|(reference, _)| seen.insert(reference.path.clone()));
     uses.map(|(reference, span)| (reference.clone(), span))
         .collect()
+}
+
+/// The folder that a file's paths are relative to; empty for the current one.
+pub(super) fn beside(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 fn read(file: &Path) -> Result<String, Fault> {

@@ -94,7 +94,11 @@ pub struct Resources {
 /// What happens while a pipeline runs. The version of what is told is in the first
 /// event.
 #[derive(Clone, Debug, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(
+    tag = "event",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
 pub enum PipelineEvent {
     /// It starts.
     Started {

@@ -2,7 +2,7 @@
 //! version, and no file is read twice.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -57,7 +57,7 @@ impl Pinned {
         }
     }
 
-    async fn put(&self, path: &PathBuf, shape: Shape) -> Result<Arc<StoredInput>, Fault> {
+    async fn put(&self, path: &Path, shape: Shape) -> Result<Arc<StoredInput>, Fault> {
         let is_folder = path.is_dir();
         let wrong = match (shape, is_folder) {
             (Shape::File, true) => Some("is a folder; a file is wanted"),

@@ -22,6 +22,7 @@ use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_store::{Author, NewTag, NewVersion};
 
 use super::execute::{Capacity, Item, ItemEnd, Shared};
+use super::load::beside;
 use super::scope::{Handle, RunScope, StepState};
 use super::{Connections, EVENTS_FORMAT, PipelineEvent, PipelineRequest, StepOf};
 use crate::stored::{StepRunner, StoredInput};
@@ -292,7 +293,6 @@ impl Schedule {
 
     /// The items that a step has, once it is known to be wanted; the outer option is
     /// none where it is not.
-    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
     fn items(&self, index: usize) -> Result<Option<Option<Vec<Value<Handle>>>>, EvaluationError> {
         let (step, scope) = (self.step(index), self.scope(None, None));
         match step.is_wanted(&scope)? {
@@ -311,7 +311,7 @@ impl Schedule {
             parameters: &request.parameters,
             steps: &self.states,
             slice: request.slice.as_ref(),
-            folder: crate::local::parent(&request.loaded.file),
+            folder: beside(&request.loaded.file),
             item,
             own,
         }

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::ArtifactReference;
 use crate::pipeline::{
-    ArtifactReference, BoundParameter, BoundValue, CheckedStep, EvaluationError, Every, Partition,
-    Scope, Slice, Value,
+    BoundParameter, BoundValue, CheckedStep, EvaluationError, Every, Partition, Scope, Slice, Value,
 };
 use crate::plan::Shape;
 use crate::{ErrorKind, Fault};

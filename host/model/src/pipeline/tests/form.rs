@@ -275,7 +275,7 @@ fn expressions_have_a_grammar() {
         ("artifact(x)", "4:24: `x` does not belong here"),
         (
             "artifact('X')",
-            "4:24: `X` does not name a stored artifact (write NAME, NAME:TAG or NAME@NUMBER; a name is 1 to 128 characters of a-z, 0-9, `.`, `_` and `-`, begins with a letter or digit, and has no `..`)",
+            "4:24: `X` does not name a stored artifact (`X` cannot name an artifact or a tag: a name is 1 to 128 characters of a-z, 0-9, `.`, `_` and `-`, begins with a letter or digit, and has no `..`)",
         ),
         (
             "1 + 2",

@@ -1,0 +1,349 @@
+//! Pipelines, through the command.
+
+use std::fs;
+
+use serde_json::{Value as Json, json};
+use wharf_services::Service;
+
+use crate::harness::{Ended, Project, example_table, guest};
+
+/// A model is trained, judged, and promoted where it is good enough.
+const TRAIN: &str = r#"
+name: cancer
+parameters:
+  epochs: { type: u32, default: 5 }
+  least: { type: f64, default: 0.5 }
+  data: { type: input, default: data.csv }
+steps:
+  train:
+    uses: steps/train.wasm
+    with: { data: "${{ parameters.data }}", epochs: "${{ parameters.epochs }}" }
+    publish: { cancer-model: "${{ outputs.model }}" }
+  evaluate:
+    uses: steps/evaluate.wasm
+    with: { data: "${{ parameters.data }}", model: "${{ steps.train.outputs.model }}" }
+  promote:
+    when: ${{ steps.evaluate.results.accuracy > parameters.least }}
+    publish: { "cancer-model:prod": "${{ steps.train.outputs.model }}" }
+"#;
+
+/// A project with guests in `steps/`, a table, and a pipeline.
+fn project(pipeline: &str, guests: &[&str]) -> Project {
+    let project = Project::with(&[("pipeline.yaml", pipeline)]);
+    fs::create_dir(project.path("steps")).expect("a new folder");
+    for name in guests {
+        let step = project.path(&format!("steps/{name}.wasm"));
+        fs::copy(guest(name), step).expect("the guest is there");
+    }
+    fs::copy(example_table(), project.path("data.csv")).expect("the table is there");
+    project
+}
+
+fn run(project: &Project, arguments: &str) -> Ended {
+    let arguments = arguments.split(' ').filter(|word| !word.is_empty());
+    let all = ["pipeline", "run", "pipeline.yaml"]
+        .into_iter()
+        .chain(arguments);
+    project.wharf(all).run()
+}
+
+/// How each step ended: `name status`, sorted.
+fn statuses(ended: &Json) -> Vec<String> {
+    let steps = ended["steps"].as_array().expect("a report").iter();
+    let mut statuses: Vec<_> = steps
+        .map(|step| {
+            let item = step["item"].as_u64().map(|item| format!("[{item}]"));
+            let (name, status) = (
+                step["step"].as_str().expect("a report"),
+                step["status"].as_str().expect("a report"),
+            );
+            format!("{name}{} {status}", item.unwrap_or_default())
+        })
+        .collect();
+    statuses.sort();
+    statuses
+}
+
+fn run_json(project: &Project, arguments: &str, code: i32) -> Json {
+    run(project, &format!("{arguments} --json"))
+        .exits(code)
+        .json()
+}
+
+#[test]
+fn a_model_is_trained_and_promoted_and_nothing_runs_twice() {
+    let project = project(TRAIN, &["train", "evaluate"]);
+    let first = run_json(&project, "", 0);
+    assert_eq!(first["outcome"], json!({"status": "succeeded"}));
+    let all = ["evaluate succeeded", "promote succeeded", "train succeeded"];
+    assert_eq!(statuses(&first), all);
+    let again = run_json(&project, "", 0);
+    assert_eq!(
+        statuses(&again),
+        ["evaluate cached", "promote succeeded", "train cached"]
+    );
+    let shown = project
+        .wharf(["artifact", "show", "cancer-model:prod", "--json"])
+        .run();
+    let shown = shown.exits(0).json();
+    assert_eq!(shown["version"]["number"], 1);
+    assert_eq!(shown["tags"].as_array().unwrap().len(), 1);
+    assert_eq!(shown["tags"][0]["run"], first["id"]);
+    assert_eq!(shown["version"]["origin"]["run"], first["id"]);
+
+    // Another parameter is another model, which is not good enough.
+    let other = run_json(&project, "epochs=6 least=2", 0);
+    assert_eq!(
+        statuses(&other),
+        ["evaluate succeeded", "promote skipped", "train succeeded"]
+    );
+    let listed = project
+        .wharf(["artifact", "ls", "cancer-model", "--json"])
+        .run()
+        .exits(0);
+    let tags: Vec<Json> = listed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Json>(line).unwrap()["tags"].clone())
+        .collect();
+    assert_eq!(tags, [json!([]), json!(["prod"])]);
+    let lineage = project
+        .wharf(["artifact", "lineage", "cancer-model"])
+        .run()
+        .exits(0);
+    assert!(lineage.stdout.contains("epochs = 6"), "{lineage}");
+    project.wharf(["verify"]).run().exits(0);
+}
+
+/// The same step with the same inputs has the same key, whatever runs it.
+#[test]
+fn a_pipeline_and_a_single_run_make_the_same() {
+    let project = project(TRAIN, &["train", "evaluate"]);
+    let ended = run_json(&project, "--only train", 0);
+    assert_eq!(statuses(&ended), ["train succeeded"]);
+    project
+        .wharf(["artifact", "get", "cancer-model", "stored.json"])
+        .run()
+        .exits(0);
+    let arguments = ["data=data.csv", "model=model.json", "epochs=5"];
+    let step = project.path("steps/train.wasm").display().to_string();
+    project.step(&step, &arguments).record(0);
+    let model: Json = serde_json::from_slice(&project.read("model.json")).unwrap();
+    let stored: Json = serde_json::from_slice(&project.read("stored.json")).unwrap();
+    assert!(model.is_object() && stored.is_object());
+}
+
+#[test]
+fn steps_are_chosen() {
+    let project = project(TRAIN, &["train", "evaluate"]);
+    let missing = run_json(&project, "--only evaluate", 1);
+    assert_eq!(statuses(&missing), ["evaluate not-run", "train failed"]);
+    run(&project, "").exits(0);
+    let only = run_json(&project, "--only evaluate", 0);
+    assert_eq!(statuses(&only), ["evaluate cached", "train cached"]);
+    let from = run_json(&project, "--from evaluate", 0);
+    assert_eq!(
+        statuses(&from),
+        ["evaluate succeeded", "promote succeeded", "train cached"]
+    );
+    let none = run_json(&project, "--no-cache", 0);
+    assert_eq!(
+        statuses(&none),
+        ["evaluate succeeded", "promote succeeded", "train succeeded"]
+    );
+    run(&project, "--from trian")
+        .exits(2)
+        .says(&["no step `trian`", "did you mean `train`?"]);
+}
+
+#[test]
+fn a_list_fans_out_and_in() {
+    let pipeline = r#"
+parameters:
+  texts: { type: list<input>, default: [a.txt, b.txt, c.txt] }
+steps:
+  copy:
+    uses: steps/copy.wasm
+    foreach: ${{ parameters.texts }}
+    with: { data: "${{ item }}" }
+    publish: { first: "${{ outputs.copy[0] }}" }
+"#;
+    let project = project(pipeline, &["copy"]);
+    for (name, text) in [("a.txt", "1"), ("b.txt", "22"), ("c.txt", "333")] {
+        project.write(name, text);
+    }
+    let ended = run_json(&project, "", 0);
+    assert_eq!(
+        statuses(&ended),
+        [
+            "copy[0] succeeded",
+            "copy[1] succeeded",
+            "copy[2] succeeded"
+        ]
+    );
+    project.write("b.txt", "new");
+    let again = run_json(&project, "", 0);
+    assert_eq!(
+        statuses(&again),
+        ["copy[0] cached", "copy[1] succeeded", "copy[2] cached"]
+    );
+}
+
+#[test]
+fn partitions_run_each_for_itself() {
+    let pipeline = r#"
+partition: { every: month }
+steps:
+  facts:
+    uses: steps/noop.wasm
+    with: { data: "data-${{ partition.year }}-${{ partition.month }}.csv" }
+"#;
+    let project = project(pipeline, &["noop"]);
+    for month in [11, 12] {
+        project.write(&format!("data-2013-{month}.csv"), month.to_string());
+    }
+    project.write("data-2014-1.csv", "x");
+    let ended = run(&project, "--from 2013-11 --to 2014-01 --json").exits(0);
+    let runs: Vec<Json> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(runs.len(), 3);
+    assert!(runs.iter().all(|run| statuses(run) == ["facts succeeded"]));
+    let again = run(&project, "--from 2013-11 --to 2014-01 --json").exits(0);
+    assert_eq!(again.stdout.matches("\"cached\"").count(), 3);
+    let one = run_json(&project, "--partition 2013-12", 0);
+    assert_eq!(statuses(&one), ["facts cached"]);
+    run(&project, "")
+        .exits(2)
+        .says(&["none is given", "--partition"]);
+    run(&project, "--partition 2013-13")
+        .exits(2)
+        .says(&["2013-13"]);
+    run(&project, "--partition 2013-10")
+        .exits(1)
+        .says(&["`data-2013-10.csv` does not exist"]);
+}
+
+#[test]
+fn mistakes_are_shown_where_they_are_and_all_at_once() {
+    let pipeline = "steps:\n  train:\n    uses: steps/train.wasm\n    with: { dta: data.csv, epochs: many }\n    retires: 3\n";
+    let project = project(pipeline, &["train"]);
+    let ended = project
+        .wharf(["pipeline", "check", "pipeline.yaml"])
+        .run()
+        .exits(2);
+    ended.says(&["retires", "did you mean `retries`?", "pipeline.yaml:5:5"]);
+    project.write("pipeline.yaml", pipeline.replace("    retires: 3\n", ""));
+    let ended = project
+        .wharf(["pipeline", "check", "pipeline.yaml", "--json"])
+        .run()
+        .exits(2);
+    let problems = ended.json()["error"]["problems"].clone();
+    let lines: Vec<_> = problems
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["line"].clone())
+        .collect();
+    assert!(lines.len() >= 3, "{problems}");
+    let fine = pipeline
+        .replace("    retires: 3\n", "")
+        .replace("dta", "data")
+        .replace("many", "3");
+    project.write("pipeline.yaml", fine);
+    project
+        .wharf(["pipeline", "check", "pipeline.yaml"])
+        .run()
+        .exits(0);
+    project
+        .wharf(["pipeline", "check", "none.yaml"])
+        .run()
+        .exits(2)
+        .says(&["none.yaml"]);
+    let graph = project
+        .wharf(["pipeline", "graph", "pipeline.yaml"])
+        .run()
+        .exits(0);
+    assert!(graph.stdout.starts_with("flowchart"), "{graph}");
+}
+
+#[test]
+fn what_a_step_asks_for_must_be_permitted() {
+    let pipeline = "steps:\n  noop:\n    uses: steps/noop.wasm\n    with: { data: data.csv }\n    grants: [clock]\n";
+    let project = project(pipeline, &["noop"]);
+    run(&project, "")
+        .exits(2)
+        .says(&["asks for `clock`", "--allow clock"]);
+    let first = run_json(&project, "--allow clock", 0);
+    let again = run_json(&project, "--allow clock", 0);
+    // What may differ each time is not taken from before.
+    assert_eq!(statuses(&first), statuses(&again));
+    assert_eq!(statuses(&again), ["noop succeeded"]);
+}
+
+#[test]
+fn a_step_that_fails_stops_what_needs_it() {
+    let pipeline = r#"
+steps:
+  train:
+    uses: steps/train.wasm
+    with: { data: bad.csv, epochs: 1 }
+  evaluate:
+    uses: steps/evaluate.wasm
+    with: { data: data.csv, model: "${{ steps.train.outputs.model }}" }
+  other:
+    uses: steps/noop.wasm
+    with: { data: data.csv }
+    needs: [slow]
+  slow:
+    uses: steps/noop.wasm
+    with: { data: bad.csv }
+"#;
+    let project = project(pipeline, &["train", "evaluate", "noop"]);
+    project.write("bad.csv", "no table");
+    let ended = run_json(&project, "--continue-on-error", 1);
+    assert_eq!(
+        ended["outcome"],
+        json!({"status": "failed", "retryable": false})
+    );
+    let statuses = statuses(&ended);
+    let wanted = [
+        "evaluate not-run",
+        "other succeeded",
+        "slow succeeded",
+        "train failed",
+    ];
+    assert_eq!(statuses, wanted);
+}
+
+#[test]
+fn a_bucket_is_all_that_a_pipeline_needs() {
+    for service in Service::ALL {
+        let project = project(TRAIN, &["train", "evaluate"]);
+        let url = service.url(&format!("pipeline-{}", std::process::id()));
+        let at = |command: &[&str], cache: &str| {
+            let wharf = project.wharf(command).env("WHARF_STORE", &*url);
+            let wharf = wharf.env("WHARF_CACHE", project.path(cache));
+            let settings = service.settings().into_iter();
+            settings
+                .fold(wharf, |wharf, (name, value)| wharf.env(&name, value))
+                .run()
+        };
+        let command = ["pipeline", "run", "pipeline.yaml", "--json"];
+        at(&command, "one").exits(0);
+        let again = at(&command, "another").exits(0).json();
+        assert_eq!(
+            statuses(&again),
+            ["evaluate cached", "promote succeeded", "train cached"]
+        );
+        at(
+            &["artifact", "get", "cancer-model:prod", "model.json"],
+            "third",
+        )
+        .exits(0);
+        let model: Json = serde_json::from_slice(&project.read("model.json")).unwrap();
+        assert!(model.is_object());
+    }
+}
