@@ -22,5 +22,6 @@ mod pipelines;
 mod preview1;
 mod programs;
 mod records;
+mod stacks;
 mod streaming;
 mod typed;

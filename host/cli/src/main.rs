@@ -10,6 +10,7 @@ mod commands;
 mod docs;
 mod ending;
 mod report;
+mod stack;
 mod surroundings;
 
 use std::process::ExitCode;

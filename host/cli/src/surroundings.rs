@@ -19,7 +19,9 @@ use wharf_model::record::{Host, RunId};
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_runner::{Clock, Committing};
 use wharf_sandbox::{CompileCache, Compiler, Sandbox, Stopping, WASMTIME_VERSION};
-use wharf_store::{Author, CacheOptions, DEFAULT_CACHE, Location, ParseLocationError, Store};
+use wharf_store::{
+    Author, CacheOptions, DEFAULT_CACHE, Location, ParseLocationError, Settings, Store,
+};
 
 /// The hidden command that compiles a component; see `wharf_sandbox::Compiler`.
 pub(crate) const COMPILE_COMMAND: &str = "__compile";
@@ -194,20 +196,27 @@ pub(crate) fn store_location(given: Option<&Path>) -> Result<Location, Fault> {
     }
 }
 
-/// The store at a place. What services need to know comes from the environment, as
-/// for their own tools.
+/// The store at a place.
 pub(crate) fn open_store(location: &Location, cache: Option<&Path>) -> Result<Store, Fault> {
+    Store::open(location, &store_settings(), blob_cache(cache))
+}
+
+/// What services need to know, from the environment, as for their own tools.
+pub(crate) fn store_settings() -> Settings {
     let prefixes = ["AWS_", "AZURE_", "GOOGLE_"];
     let settings = std::env::vars_os().filter_map(|(name, value)| {
         let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
         let is_setting = prefixes.iter().any(|prefix| name.starts_with(prefix));
         is_setting.then(|| (name, value.into()))
     });
-    let cache = blob_cache_folder(cache).map(|folder| CacheOptions {
-        folder,
-        most: DEFAULT_CACHE,
-    });
-    Store::open(location, &settings.collect(), cache)
+    settings.collect()
+}
+
+/// The cache of blobs of stores elsewhere.
+pub(crate) fn blob_cache(given: Option<&Path>) -> Option<CacheOptions> {
+    let folder = blob_cache_folder(given)?;
+    let most = DEFAULT_CACHE;
+    Some(CacheOptions { folder, most })
 }
 
 /// Where blobs of stores elsewhere are kept: beside the compiled code.

@@ -29,6 +29,7 @@ pub mod plan;
 pub mod record;
 pub mod request;
 pub mod signature;
+pub mod stack;
 mod suggest;
 pub mod tree;
 pub mod value;

@@ -131,20 +131,8 @@ pub(crate) struct RunPipeline {
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Partitions")]
     pub(crate) logical_time: Option<Timestamp>,
 
-    /// Steps that run at a time [default: one for each core]
-    #[arg(long, value_name = "COUNT", help_heading = "Resources")]
-    pub(crate) parallelism: Option<u16>,
-
-    /// The memory limits of all steps that run at a time, together [default: the machine's]
-    #[arg(long, value_name = "SIZE", help_heading = "Resources")]
-    pub(crate) memory: Option<Bytes>,
-
-    /// Permit what steps ask for: clock, entropy, env:NAME
-    #[arg(long = "allow", value_name = "GRANT", help_heading = "Resources")]
-    pub(crate) grants: Vec<Grant>,
-
     #[command(flatten)]
-    pub(crate) places: Places,
+    pub(crate) on: OnStack,
 
     /// Print how each step ended as JSON, and events as JSON lines to standard error
     #[arg(long, help_heading = "Output")]
@@ -153,6 +141,34 @@ pub(crate) struct RunPipeline {
     /// Print nothing but errors
     #[arg(long, short, help_heading = "Output", conflicts_with = "json")]
     pub(crate) quiet: bool,
+}
+
+/// Where the pipeline runs, and what it may do there.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where it runs")]
+pub(crate) struct OnStack {
+    /// The stack in stack.toml that says all this [default: what the file says]
+    #[arg(long, value_name = "NAME", env = "WHARF_STACK")]
+    pub(crate) stack: Option<String>,
+
+    /// The file of stacks [default: stack.toml beside the pipeline]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stack_file: Option<PathBuf>,
+
+    /// Steps that run at a time [default: one for each core]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) parallelism: Option<u16>,
+
+    /// The memory limits of all steps that run at a time, together [default: the machine's]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Bytes>,
+
+    /// Without a stack: permit what steps ask for (clock, entropy, env:NAME)
+    #[arg(long = "allow", value_name = "GRANT")]
+    pub(crate) grants: Vec<Grant>,
+
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 impl Pipeline {

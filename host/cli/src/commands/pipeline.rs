@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
 use wharf_model::artifact::ArtifactReference;
-use wharf_model::limits::{Bytes, Limits};
+use wharf_model::limits::Limits;
 use wharf_model::pipeline::{Checked, CheckedParameter, ParameterDefault, Slice, Value, graph};
 use wharf_model::pipeline_run::PipelineOutcome;
 use wharf_model::plan::{BadRequest, Problem, Shape};
@@ -17,8 +17,7 @@ use wharf_model::signature::{Arity, ParameterType};
 use wharf_model::{ErrorKind, Fault, Grants, nearest, value};
 use wharf_runner::Committing;
 use wharf_runner::pipeline::{
-    Capacity, Connections, Handle, Loaded, PipelineRequest, PipelineRunner, Resources, Selection,
-    load,
+    Capacity, Connections, Handle, Loaded, PipelineRequest, PipelineRunner, Selection, load,
 };
 use wharf_runner::stored::{Guests, StepRunner};
 use wharf_sandbox::Sandbox;
@@ -27,13 +26,11 @@ use crate::args::pipeline::{Check, Format, Graph, Pipeline, PipelineCommand, Run
 use crate::ending::Ending;
 use crate::report::out;
 use crate::report::pipeline::{Reporter, Style};
+use crate::stack::{self, Chosen};
 use crate::surroundings::{self, SystemClock};
 
 /// Partitions that run at a time: each holds the state of its own steps.
 const PARTITIONS_AT_A_TIME: usize = 4;
-
-/// Memory that the host itself needs beside the steps.
-const HOST_MEMORY: u64 = 256 << 20;
 
 pub(crate) fn pipeline(args: Pipeline) -> Ending {
     let ended = match args.command {
@@ -77,27 +74,14 @@ fn draw(args: &Graph) -> Result<Ending, Ending> {
 fn run(args: &RunPipeline) -> Result<Ending, Ending> {
     surroundings::allow_open_files();
     let style = Style::choose(args.json, args.quiet);
-    let cache = surroundings::compile_cache(args.places.cache.as_deref());
+    let chosen = stack::choose(&args.file, &args.on)?;
+    let cache = surroundings::compile_cache(args.on.places.cache.as_deref());
     let sandbox = surroundings::yielding_sandbox(cache)?;
-    let resources = resources(args);
-    let guests = Guests::start(resources.parallelism)?;
+    let guests = Guests::start(chosen.resources.parallelism)?;
     let runtime = surroundings::runtime()?;
-    let ended = runtime.block_on(run_all(args, style, sandbox, guests, resources));
+    let ended = runtime.block_on(run_all(args, style, sandbox, guests, chosen));
     runtime.shutdown_background();
     ended
-}
-
-fn resources(args: &RunPipeline) -> Resources {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let machine = surroundings::memory().saturating_sub(HOST_MEMORY);
-    let limits = Limits::default();
-    Resources {
-        parallelism: args.parallelism.map_or(cores, usize::from),
-        // A step that asks for nothing can always run.
-        memory: args.memory.unwrap_or(Bytes(machine).max(limits.memory)),
-        limits,
-        cache_nondeterministic: false,
-    }
 }
 
 async fn run_all(
@@ -105,24 +89,24 @@ async fn run_all(
     style: Style,
     sandbox: Sandbox,
     guests: Guests,
-    resources: Resources,
+    chosen: Chosen,
 ) -> Result<Ending, Ending> {
+    let resources = chosen.resources.clone();
     let mut loaded = load(&args.file, &sandbox, &resources.limits).await?;
     let parameters = parameters(&loaded, &args.bindings)?;
     let slices = slices(&loaded.checked, args)?;
-    let grants = grants(&loaded.checked, args)?;
+    let grants = grants(&loaded.checked, &chosen)?;
     let reporter = Reporter::start(style);
     let compiling = |path: &Path| reporter.compiling(path);
     loaded
         .prepare(&sandbox, &resources.limits, compiling)
         .await?;
-    let location = surroundings::store_location(args.places.store.as_deref())?;
     let runner = PipelineRunner {
         capacity: Arc::new(Capacity::new(&resources)),
         runner: Arc::new(StepRunner {
             sandbox: Arc::new(sandbox),
             guests,
-            store: surroundings::open_store(&location, args.places.cache.as_deref())?,
+            store: chosen.store,
             host: surroundings::host(),
             clock: Arc::new(SystemClock::start()),
         }),
@@ -146,7 +130,7 @@ async fn run_all(
             continue_on_error: args.continue_on_error,
             resources: resources.clone(),
             grants: grants.clone(),
-            stack: None,
+            stack: chosen.name.clone(),
             by: author.by.clone(),
         }))
     });
@@ -239,22 +223,23 @@ fn slices(checked: &Checked, args: &RunPipeline) -> Result<Vec<Option<Slice>>, F
 }
 
 /// What the steps are granted: what they ask for, if it is permitted.
-fn grants(checked: &Checked, args: &RunPipeline) -> Result<Grants, Fault> {
+fn grants(checked: &Checked, chosen: &Chosen) -> Result<Grants, Fault> {
+    let mut asked = Vec::new();
     for step in &checked.steps {
-        if let Some(denied) = step
-            .grants
-            .iter()
-            .find(|grant| !args.grants.contains(grant))
-        {
-            let message = format!(
-                "the step `{}` asks for `{denied}`, which is not permitted",
-                step.name
-            );
-            return Err(Fault::new(ErrorKind::Pipeline, message)
-                .hint(format!("permit it with --allow {denied}")));
+        for grant in &step.grants {
+            if !chosen.permits(grant) {
+                let message = format!(
+                    "the step `{}` asks for `{grant}`, which is not permitted",
+                    step.name
+                );
+                return Err(
+                    Fault::new(ErrorKind::Pipeline, message).hint(chosen.how_to_permit(grant))
+                );
+            }
+            asked.push(grant.clone());
         }
     }
-    super::run::grants(&args.grants)
+    super::run::grants(&asked)
 }
 
 /// What the parameters are: given, or by default; all mistakes together.

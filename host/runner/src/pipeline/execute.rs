@@ -103,15 +103,6 @@ impl Shared {
         let _ = self.connections.events.send(event);
     }
 
-    /// The limits of a step.
-    pub(super) fn limits(&self, step: &CheckedStep) -> Limits {
-        let mut limits = step.limits.over(&self.request.resources.limits);
-        if let Some(timeout) = step.timeout {
-            limits.time = timeout;
-        }
-        limits
-    }
-
     /// What a step is granted.
     fn grants(&self, step: &CheckedStep) -> Grants {
         use wharf_model::grants::Grant;
@@ -345,7 +336,7 @@ impl Shared {
             function: step.function.clone(),
             arguments,
             program_arguments,
-            limits: self.limits(step),
+            limits: limits_of(step, &request.resources),
             grants: self.grants(step),
             logical_time: request.logical_time,
             partition: request.slice.as_ref().map(|slice| slice.name.clone()),
@@ -367,6 +358,15 @@ impl Shared {
         }
         Ok(inputs)
     }
+}
+
+/// The limits of a step.
+pub(super) fn limits_of(step: &CheckedStep, resources: &Resources) -> Limits {
+    let mut limits = step.limits.over(&resources.limits);
+    if let Some(timeout) = step.timeout {
+        limits.time = timeout;
+    }
+    limits
 }
 
 fn inputs(arity: Arity, given: Vec<StoredInput>) -> StoredArgument {

@@ -28,6 +28,7 @@ use wharf_model::outcome::Cancellation;
 use wharf_model::pipeline::{Slice, Value};
 use wharf_model::pipeline_run::{PipelineOutcome, StepEnd};
 use wharf_model::record::RunId;
+use wharf_model::stack::Most;
 use wharf_model::{Grants, Limits};
 use wharf_sandbox::Progress;
 
@@ -87,6 +88,8 @@ pub struct Resources {
     pub memory: Bytes,
     /// What bounds a step that asks for nothing.
     pub limits: Limits,
+    /// The most that a step may ask for.
+    pub most: Most,
     /// Whether results are used again that may differ each time.
     pub cache_nondeterministic: bool,
 }

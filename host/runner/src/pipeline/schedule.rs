@@ -21,7 +21,7 @@ use wharf_model::pipeline_run::{
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_store::{Author, NewTag, NewVersion};
 
-use super::execute::{Capacity, Item, ItemEnd, Shared};
+use super::execute::{Capacity, Item, ItemEnd, Shared, limits_of};
 use super::load::beside;
 use super::scope::{Handle, RunScope, StepState};
 use super::{Connections, EVENTS_FORMAT, PipelineEvent, PipelineRequest, StepOf};
@@ -152,20 +152,32 @@ fn check(request: &PipelineRequest) -> Result<(), Fault> {
             });
         }
     }
-    let most = request.resources.memory;
-    for step in steps {
-        let wanted = step
-            .limits
-            .memory
-            .unwrap_or(request.resources.limits.memory);
-        if step.uses.is_some() && wanted > most {
-            let message = format!(
-                "the step `{}` may take {wanted}, of {most} in all",
-                step.name
-            );
-            return Err(Fault::new(ErrorKind::Pipeline, message)
-                .hint("give the stack more memory, or the step less"));
-        }
+    let running = steps.iter().filter(|step| step.uses.is_some());
+    running
+        .into_iter()
+        .try_for_each(|step| check_limits(step, request))
+}
+
+/// What a step asks for must be allowed, and there.
+fn check_limits(step: &CheckedStep, request: &PipelineRequest) -> Result<(), Fault> {
+    let (resources, name) = (&request.resources, &step.name);
+    let wanted = limits_of(step, resources);
+    if let Some((limit, wanted, most)) = resources.most.exceeded(&wanted) {
+        let stack = request.stack.as_deref().unwrap_or("here");
+        let message = format!(
+            "the step `{name}` asks for {limit} {wanted}; the stack `{stack}` allows {most}"
+        );
+        return Err(Fault::new(ErrorKind::Pipeline, message)
+            .hint("let the step ask for less, or the stack allow more"));
+    }
+    let most = resources.memory;
+    if wanted.memory > most {
+        let message = format!(
+            "the step `{name}` may take {}, of {most} in all",
+            wanted.memory
+        );
+        return Err(Fault::new(ErrorKind::Pipeline, message)
+            .hint("give the stack more memory, or the step less"));
     }
     Ok(())
 }
