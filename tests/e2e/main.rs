@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod hostile_programs;
 mod inspect;
+mod kills;
 mod limits;
 mod outputs;
 mod pipelines;
