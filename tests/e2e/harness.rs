@@ -1,12 +1,14 @@
 //! Where the parts under test are, and what it takes to run them.
 
 mod command;
+mod disk;
 mod project;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) use command::{Ended, Running, Wharf};
+pub(crate) use disk::SmallDisk;
 pub(crate) use project::{Project, Refusal, names_in};
 
 /// The binary under test.

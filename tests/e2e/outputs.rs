@@ -1,11 +1,8 @@
 //! Outputs: where they cannot go, and what becomes of them where the run fails.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
-use std::process::Command;
 
-use crate::harness::{Project, Refusal, guest, hostile};
+use crate::harness::{Project, Refusal, SmallDisk, guest, hostile};
 
 const USAGE: i32 = 2;
 const RETRYABLE: i32 = 75;
@@ -173,39 +170,6 @@ fn two_outputs_at_one_path_are_refused() {
 }
 
 // Full disks.
-
-/// A small file system, where the test may mount one.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    /// `None` where mounting needs rights that the test does not have; says so.
-    fn mount(folder: &'a Path, options: &str) -> Option<Self> {
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(folder)
-            .output();
-        let why = match mount {
-            Ok(output) if output.status.success() => return Some(Self(folder)),
-            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
-            Err(error) => error.to_string(),
-        };
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "a full disk cannot be tested here, and has to be: {why}"
-        );
-        // Not `eprintln`, which is not shown of a test that passes.
-        let said = format!("SKIPPED: a full disk needs a file system of its own: {why}\n");
-        let _ = std::io::stderr().write_all(said.as_bytes());
-        None
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        // Lazily: a process that is still there must not keep it.
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
 
 #[test]
 fn a_full_disk_fails_the_run_and_leaves_nothing() {

@@ -1,11 +1,13 @@
 //! Pipelines, through the command.
 
 use std::fs;
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 use wharf_services::Service;
 
-use crate::harness::{Ended, Project, example_table, guest};
+use crate::harness::{Ended, Project, SmallDisk, example_table, guest};
 
 /// A model is trained, judged, and promoted where it is good enough.
 const TRAIN: &str = r#"
@@ -346,4 +348,79 @@ fn a_bucket_is_all_that_a_pipeline_needs() {
         let model: Json = serde_json::from_slice(&project.read("model.json")).unwrap();
         assert!(model.is_object());
     }
+}
+
+#[test]
+fn a_signal_ends_a_pipeline_that_asks_for_another_try() {
+    let pipeline = r#"
+steps:
+  noop:
+    uses: steps/noop.wasm
+    with: { data: data.csv }
+  spin:
+    uses: steps/hostile.wasm#spin
+    needs: [noop]
+  last:
+    uses: steps/noop.wasm
+    with: { data: data.csv }
+    needs: [spin]
+"#;
+    let project = project(pipeline, &["noop", "hostile"]);
+    for (signal, by) in [(Signal::TERM, "terminate"), (Signal::INT, "interrupt")] {
+        let running = project
+            .wharf(["pipeline", "run", "pipeline.yaml", "--json"])
+            .start();
+        running.wait_for_event("step-started\",\"step\":\"spin");
+        running.signal(signal);
+        let ended = running.wait().exits(75);
+        assert!(ended.took < Duration::from_secs(25), "{ended}");
+        let json = ended.json();
+        assert_eq!(json["outcome"], json!({"status": "cancelled", "by": by}));
+        let before = if signal == Signal::TERM {
+            "succeeded"
+        } else {
+            "cached"
+        };
+        let wanted = ["last not-run", &format!("noop {before}"), "spin cancelled"];
+        assert_eq!(statuses(&json), wanted);
+    }
+}
+
+#[test]
+fn a_full_disk_fails_a_pipeline_and_leaves_nothing_half_made() {
+    let pipeline = "steps:\n  copy:\n    uses: steps/copy.wasm\n    with: { data: large }\n";
+    let project = project(pipeline, &["copy"]);
+    project.write("large", vec![7; 3 << 20]);
+    fs::create_dir(project.path("disk")).unwrap();
+    let folder = project.path("disk");
+    let Some(_disk) = SmallDisk::mount(&folder, "size=4m") else {
+        return;
+    };
+    // It has room for the input, and not for the output beside it.
+    let at = |command: &[&str]| {
+        project
+            .wharf(command)
+            .env("WHARF_STORE", project.path("disk/store"))
+    };
+    let ended = at(&["pipeline", "run", "pipeline.yaml", "--json"])
+        .run()
+        .exits(75);
+    let json = ended.json();
+    assert_eq!(
+        json["outcome"],
+        json!({"status": "failed", "retryable": true})
+    );
+    assert!(
+        json["steps"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("No space left on device")
+    );
+    assert_eq!(
+        fs::read_dir(project.path("disk/store/tmp"))
+            .unwrap()
+            .count(),
+        0
+    );
+    assert!(!project.path("disk/store/commits").exists());
 }
