@@ -424,3 +424,73 @@ fn a_full_disk_fails_a_pipeline_and_leaves_nothing_half_made() {
     );
     assert!(!project.path("disk/store/commits").exists());
 }
+
+/// What a plan says of each step, sorted: `name does: why`.
+fn plan(project: &Project, arguments: &str) -> Vec<String> {
+    let arguments = arguments.split(' ').filter(|word| !word.is_empty());
+    let all = ["pipeline", "plan", "pipeline.yaml", "--json"]
+        .into_iter()
+        .chain(arguments);
+    let plan = project.wharf(all).run().exits(0).json();
+    let text = |step: &Json, key: &str| step[key].as_str().unwrap_or_default().to_owned();
+    let steps = plan["steps"].as_array().expect("a list").iter();
+    let steps = steps.map(|step| {
+        format!(
+            "{} {}: {}",
+            text(step, "step"),
+            text(step, "does"),
+            text(step, "why")
+        )
+    });
+    let mut steps: Vec<_> = steps.collect();
+    steps.sort();
+    steps
+}
+
+#[test]
+fn a_plan_says_what_runs_and_why_and_does_nothing() {
+    let project = project(TRAIN, &["train", "evaluate"]);
+    let waits = |on: &str| format!("`{on}` runs before it, or cannot");
+    let first = plan(&project, "");
+    assert_eq!(first[2], "train runs: it was not run before");
+    assert_eq!(first[0], format!("evaluate runs: {}", waits("train")));
+    assert!(!project.path(".wharf").exists(), "a plan writes nothing");
+
+    run(&project, "").exits(0);
+    let committed = "it is committed";
+    let wanted = [
+        format!("evaluate nothing: {committed}"),
+        "promote publishes: ".to_owned(),
+        format!("train nothing: {committed}"),
+    ];
+    assert_eq!(plan(&project, ""), wanted);
+    assert_eq!(
+        plan(&project, "epochs=9")[2],
+        "train runs: the parameter `epochs` changed"
+    );
+    assert_eq!(
+        plan(&project, "--from train")[2],
+        "train runs: it is to run anew"
+    );
+    let mut table = project.text("data.csv");
+    let last = table.trim_end().lines().last().unwrap().to_owned();
+    table.push_str(&format!("{last}\n"));
+    project.write("data.csv", table);
+    assert_eq!(
+        plan(&project, "")[2],
+        "train runs: the input `data` changed"
+    );
+    let step = fs::read(guest("train")).unwrap();
+    fs::write(
+        project.path("steps/train.wasm"),
+        [&step[..], b"\0\x02\x01x"].concat(),
+    )
+    .unwrap();
+    let both = "train runs: the component changed, the input `data` changed";
+    assert_eq!(plan(&project, "")[2], both);
+    let shown = project
+        .wharf(["pipeline", "plan", "pipeline.yaml"])
+        .run()
+        .exits(0);
+    assert!(shown.stdout.starts_with("STEP "), "{shown}");
+}

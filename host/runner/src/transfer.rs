@@ -13,7 +13,7 @@ use wharf_store::{BlobReader, Store, fault_of};
 
 use crate::local::{Place, sync_tree};
 use crate::source::{OpenFile, cannot_read};
-use crate::tree::list;
+use crate::tree::{list, tree_digest};
 
 /// Bytes that are copied at a time.
 const PART_BYTES: u64 = 8 << 20;
@@ -31,6 +31,35 @@ pub async fn put(store: &Store, path: &Path) -> Result<Content, Fault> {
             store.put_file(path).await
         }
     }
+}
+
+/// What a file or a folder would be as an artifact. Keeps nothing.
+///
+/// # Errors
+/// Where it is missing, or cannot be read.
+pub async fn content(path: &Path) -> Result<Content, Fault> {
+    if !path.is_dir() {
+        drop(OpenFile::open(path)?);
+        return Store::content_of_file(path).await;
+    }
+    let folder = Dir::open_ambient_dir(path, ambient_authority());
+    let folder = folder.map_err(|error| cannot_read(path, &error))?;
+    let mut files = Vec::new();
+    for (entry, _) in list(&folder, path)? {
+        let content = Store::content_of_file(&path.join(entry.path.as_str())).await?;
+        files.push(Listed {
+            path: entry.path,
+            digest: content.digest,
+            size: content.size,
+        });
+    }
+    let (count, size) = (files.len() as u64, files.iter().map(|file| file.size).sum());
+    Ok(Content {
+        digest: tree_digest(files),
+        size,
+        files: Some(count),
+        chunks: None,
+    })
 }
 
 async fn put_folder(store: &Store, path: &Path) -> Result<Content, Fault> {

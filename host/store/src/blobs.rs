@@ -121,6 +121,16 @@ impl Store {
         }
     }
 
+    /// What a file of this machine is, or would be, as a blob. Keeps nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn content_of_file(path: &Path) -> Result<Content, Fault> {
+        let unread = |error| Fault::io("read", path, &error);
+        let file = File::open(path).map_err(unread)?;
+        Ok(hash_file(&file).await.map_err(unread)?.content)
+    }
+
     /// Whether blobs are files of this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {

@@ -161,6 +161,12 @@ impl Objects {
         Ok(&**self.backend.get_or_init(|| backend))
     }
 
+    /// Whether there is nothing, since nothing was written yet: to read makes no folder.
+    fn is_unmade(&self) -> bool {
+        let folder = self.folder().filter(|_| self.backend.get().is_none());
+        folder.is_some_and(|folder| !folder.path().exists())
+    }
+
     /// Makes sure that objects can be written whose paths begin with these parts.
     pub(crate) fn prepare(&self, parts: &[&str]) -> Result<(), Fault> {
         self.backend()?;
@@ -363,6 +369,9 @@ impl Objects {
 
     /// What is known of an object; nothing where there is none.
     pub(crate) async fn head(&self, path: &ObjectPath) -> Result<Option<Meta>, Fault> {
+        if self.is_unmade() {
+            return Ok(None);
+        }
         let backend = self.backend()?;
         match again(|| backend.head(path)).await {
             Ok(meta) => Ok(Some(meta.into())),
@@ -374,6 +383,9 @@ impl Objects {
     /// All objects under a prefix, in no order. Where a listing breaks off, it goes on
     /// after the last object that it gave.
     pub(crate) fn list(&self, prefix: &str) -> Result<BoxStream<'_, Result<Meta, Fault>>, Fault> {
+        if self.is_unmade() {
+            return Ok(futures::stream::empty().boxed());
+        }
         let prefix = ObjectPath::from(prefix);
         let backend = self.backend()?;
         let listing = Listing {
@@ -418,6 +430,9 @@ impl Objects {
 
     /// The names of what is right under a prefix and has objects under it.
     pub(crate) async fn folders(&self, prefix: &str) -> Result<Vec<String>, Fault> {
+        if self.is_unmade() {
+            return Ok(Vec::new());
+        }
         let prefix = ObjectPath::from(prefix);
         let backend = self.backend()?;
         let listed = again(|| backend.list_with_delimiter(Some(&prefix))).await;

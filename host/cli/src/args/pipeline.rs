@@ -28,6 +28,8 @@ pub(crate) struct Pipeline {
 pub(crate) enum PipelineCommand {
     /// Check a pipeline against the signatures of its steps, and run nothing
     Check(Check),
+    /// Say what a run would do, and why, and do nothing
+    Plan(Box<RunPipeline>),
     /// Run a pipeline: what is committed already is not run again
     Run(Box<RunPipeline>),
     /// Draw a pipeline
@@ -175,7 +177,7 @@ impl Pipeline {
     pub(crate) fn json(&self) -> bool {
         match &self.command {
             PipelineCommand::Check(args) => args.json,
-            PipelineCommand::Run(args) => args.json,
+            PipelineCommand::Run(args) | PipelineCommand::Plan(args) => args.json,
             PipelineCommand::Graph(_) => false,
         }
     }

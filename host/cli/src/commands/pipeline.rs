@@ -35,7 +35,8 @@ const PARTITIONS_AT_A_TIME: usize = 4;
 pub(crate) fn pipeline(args: Pipeline) -> Ending {
     let ended = match args.command {
         PipelineCommand::Check(args) => check(&args),
-        PipelineCommand::Run(args) => run(&args),
+        PipelineCommand::Plan(args) => run(&args, true),
+        PipelineCommand::Run(args) => run(&args, false),
         PipelineCommand::Graph(args) => draw(&args),
     };
     match ended {
@@ -71,7 +72,7 @@ fn draw(args: &Graph) -> Result<Ending, Ending> {
     Ok(Ending::Done)
 }
 
-fn run(args: &RunPipeline) -> Result<Ending, Ending> {
+fn run(args: &RunPipeline, only_plan: bool) -> Result<Ending, Ending> {
     surroundings::allow_open_files();
     let style = Style::choose(args.json, args.quiet);
     let chosen = stack::choose(&args.file, &args.on)?;
@@ -79,13 +80,14 @@ fn run(args: &RunPipeline) -> Result<Ending, Ending> {
     let sandbox = surroundings::yielding_sandbox(cache)?;
     let guests = Guests::start(chosen.resources.parallelism)?;
     let runtime = surroundings::runtime()?;
-    let ended = runtime.block_on(run_all(args, style, sandbox, guests, chosen));
+    let ended = runtime.block_on(run_all(args, only_plan, style, sandbox, guests, chosen));
     runtime.shutdown_background();
     ended
 }
 
 async fn run_all(
     args: &RunPipeline,
+    only_plan: bool,
     style: Style,
     sandbox: Sandbox,
     guests: Guests,
@@ -135,6 +137,9 @@ async fn run_all(
         }))
     });
     let requests: Vec<_> = requests.collect::<Result<_, Fault>>()?;
+    if only_plan {
+        return plan_all(&runner, requests, cancel, args.json).await;
+    }
     let runs = requests.into_iter().map(|request| {
         let (events, received) = unbounded_channel();
         let connections = Connections {
@@ -156,6 +161,26 @@ async fn run_all(
         outcome = worse(outcome, ended.outcome);
     }
     Ok(Ending::RanPipeline(outcome))
+}
+
+/// Says what the runs would do.
+async fn plan_all(
+    runner: &PipelineRunner,
+    requests: Vec<Arc<PipelineRequest>>,
+    cancel: tokio::sync::watch::Receiver<Option<wharf_model::outcome::Cancellation>>,
+    json: bool,
+) -> Result<Ending, Ending> {
+    for request in requests {
+        let (events, _) = unbounded_channel();
+        let connections = Connections {
+            events,
+            cancel: cancel.clone(),
+        };
+        let slice = request.slice.as_ref().map(|slice| slice.name.clone());
+        let steps = runner.plan(request, connections).await?;
+        crate::report::plan::report(slice.as_deref(), &steps, json)?;
+    }
+    Ok(Ending::Done)
 }
 
 /// Of two outcomes, the one that counts for both.

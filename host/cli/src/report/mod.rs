@@ -4,6 +4,7 @@ pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod mistakes;
 pub(crate) mod pipeline;
+pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod table;
 pub(crate) mod transfer;

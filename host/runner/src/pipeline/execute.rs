@@ -17,6 +17,7 @@ use wharf_model::signature::Arity;
 use wharf_model::{Digest, ErrorKind, Fault, Grants, Limits, Outcome, Record};
 
 use super::pinned::Pinned;
+use super::plan::Before;
 use super::scope::Handle;
 use super::{Connections, PipelineEvent, PipelineRequest, Resources, StepOf, Watch};
 use crate::stored::{Attempt, StepRunner, StoredArgument, StoredInput, StoredStep, Told};
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) connections: Connections,
     capacity: Arc<Capacity>,
     attempts: AtomicU64,
+    /// Where nothing is to be run: what is known of the run before.
+    pub(super) dry: Option<Before>,
 }
 
 const MIB: u64 = 1 << 20;
@@ -87,9 +90,11 @@ impl Shared {
         request: Arc<PipelineRequest>,
         connections: Connections,
         capacity: Arc<Capacity>,
+        dry: Option<Before>,
     ) -> Self {
         Self {
-            pinned: Pinned::new(&runner.store, &request.id),
+            pinned: Pinned::new(&runner.store, &request.id, dry.is_some()),
+            dry,
             capacity,
             runner,
             request,
@@ -153,6 +158,11 @@ impl Shared {
         {
             end.status = StepStatus::Cached;
             end.made = Some((record, commit));
+            return Ok(());
+        }
+        if let Some(before) = &self.dry {
+            end.status = StepStatus::NotRun;
+            end.message = Some(before.why(&self.runner.store, &stored, item).await?);
             return Ok(());
         }
         if item.must_be_committed {

@@ -12,6 +12,7 @@
 mod execute;
 mod load;
 mod pinned;
+mod plan;
 mod schedule;
 mod scope;
 

@@ -23,15 +23,18 @@ type Cell = Arc<OnceCell<Arc<StoredInput>>>;
 pub(super) struct Pinned {
     store: Store,
     run: RunId,
+    /// Whether files are only looked at, and not kept.
+    dry: bool,
     paths: Mutex<BTreeMap<PathBuf, Cell>>,
     named: Mutex<BTreeMap<String, Cell>>,
 }
 
 impl Pinned {
-    pub(super) fn new(store: &Store, run: &RunId) -> Self {
+    pub(super) fn new(store: &Store, run: &RunId, dry: bool) -> Self {
         Self {
             store: store.clone(),
             run: run.clone(),
+            dry,
             paths: Mutex::default(),
             named: Mutex::default(),
         }
@@ -71,7 +74,10 @@ impl Pinned {
                 format!("the input `{shown}` {wrong}"),
             ));
         }
-        let content = transfer::put(&self.store, path).await?;
+        let content = match self.dry {
+            true => transfer::content(path).await?,
+            false => transfer::put(&self.store, path).await?,
+        };
         Ok(Arc::new(StoredInput {
             content,
             from: shown.clone(),

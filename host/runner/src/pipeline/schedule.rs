@@ -23,6 +23,7 @@ use wharf_store::{Author, NewTag, NewVersion};
 
 use super::execute::{Capacity, Item, ItemEnd, Shared, limits_of};
 use super::load::beside;
+use super::plan::Before;
 use super::scope::{Handle, RunScope, StepState};
 use super::{Connections, EVENTS_FORMAT, PipelineEvent, PipelineRequest, StepOf};
 use crate::stored::{StepRunner, StoredInput};
@@ -55,7 +56,8 @@ impl PipelineRunner {
         self.runner.store.prepare().await?;
         self.record_start(&request).await?;
         let capacity = self.capacity.clone();
-        let shared = Shared::new(self.runner.clone(), request.clone(), connections, capacity);
+        let runner = self.runner.clone();
+        let shared = Shared::new(runner, request.clone(), connections, capacity, None);
         shared.tell(PipelineEvent::Started {
             format: EVENTS_FORMAT,
             run: request.id.clone(),
@@ -79,6 +81,25 @@ impl PipelineRunner {
             took_us: micros(self.runner.clock.elapsed().saturating_sub(began)),
         });
         Ok(ended)
+    }
+
+    /// Says what a run would do, and does nothing.
+    ///
+    /// # Errors
+    /// Where the request does not fit the pipeline, or the store fails.
+    pub async fn plan(
+        &self,
+        request: Arc<PipelineRequest>,
+        connections: Connections,
+    ) -> Result<Vec<StepEnd>, Fault> {
+        check(&request)?;
+        let (runner, capacity) = (self.runner.clone(), self.capacity.clone());
+        let before = Before::of(&runner.store, &request).await?;
+        let shared = Shared::new(runner, request, connections, capacity, Some(before));
+        let began = self.runner.clock.elapsed();
+        let mut schedule = Schedule::new(Arc::new(shared), began);
+        schedule.run().await;
+        Ok(schedule.ends)
     }
 
     /// Keeps what the run is made of, so that it can be run again from its record.
@@ -291,11 +312,16 @@ impl Schedule {
                 Some(StepStatus::Failed | StepStatus::Cancelled | StepStatus::NotRun)
             )
         };
-        if self.role[index] == Role::Out
-            || self.is_over()
-            || self.step(index).depends_on.iter().any(bad)
-        {
+        if self.role[index] == Role::Out || self.is_over() {
             return self.step_ended(index, StepStatus::NotRun, None);
+        }
+        if let Some(on) = self.step(index).depends_on.iter().find(|on| bad(on)) {
+            let what = match self.shared.dry {
+                Some(_) => "runs before it, or cannot",
+                None => "did not succeed",
+            };
+            let needs = format!("`{}` {what}", self.step(*on).name);
+            return self.step_ended(index, StepStatus::NotRun, Some(needs));
         }
         match self.items(index) {
             Ok(items) => self.begin_items(index, items).await,
@@ -540,7 +566,7 @@ impl Schedule {
     }
 
     async fn publish_all(&self, index: usize) -> Result<(), (StepStatus, String, bool)> {
-        if self.role[index] != Role::Runs {
+        if self.role[index] != Role::Runs || self.shared.dry.is_some() {
             return Ok(());
         }
         let scope = self.scope(None, Some(&self.states[index]));

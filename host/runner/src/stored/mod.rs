@@ -149,7 +149,7 @@ impl StoredStep {
     }
 
     /// The values of the parameters, by name.
-    fn values(&self) -> Map<String, Json> {
+    pub(crate) fn values(&self) -> Map<String, Json> {
         let values = self
             .arguments
             .iter()
@@ -161,7 +161,7 @@ impl StoredStep {
     }
 
     /// The inputs, for the record.
-    fn inputs(&self) -> Vec<Artifact> {
+    pub(crate) fn inputs(&self) -> Vec<Artifact> {
         let all = self
             .arguments
             .iter()
