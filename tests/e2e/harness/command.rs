@@ -103,7 +103,7 @@ impl Wharf {
             line: format!("wharf {}", self.arguments.join(OsStr::new(" ")).display()),
             started: Instant::now(),
             peak: 0,
-            child,
+            child: Guarded(child),
             stdout,
             stderr,
         }
@@ -174,12 +174,24 @@ impl Printed {
     }
 }
 
+/// A process that does not outlive its test, however that ends.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
 /// A command that runs.
 pub(crate) struct Running {
     line: String,
     started: Instant,
     peak: u64,
-    child: Child,
+    child: Guarded,
     stdout: Printed,
     stderr: Printed,
 }
@@ -192,12 +204,12 @@ impl Running {
             // The kernel keeps the peak itself, until the process ends: only
             // what was taken within the last pause can be missed.
             self.peak = self.peak.max(self.peak_now());
-            if let Some(status) = self.child.try_wait().expect("the child is ours") {
+            if let Some(status) = self.child.0.try_wait().expect("the child is ours") {
                 return self.ended(status);
             }
             if self.started.elapsed() > HANG {
-                let _ = self.child.kill();
-                let status = self.child.wait().expect("the child is ours");
+                let _ = self.child.0.kill();
+                let status = self.child.0.wait().expect("the child is ours");
                 panic!("it hung: {}", self.ended(status));
             }
             std::thread::sleep(pause);
@@ -218,7 +230,7 @@ impl Running {
 
     /// A field of what the kernel says of the process; `None` where it is gone.
     fn status(&self, field: &str) -> Option<String> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.0.id())).ok()?;
         let value = status
             .lines()
             .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
@@ -249,7 +261,9 @@ impl Running {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let id = i32::try_from(self.child.0.id())
+            .ok()
+            .and_then(Pid::from_raw);
         kill_process(id.expect("a process id"), signal).expect("the child is ours");
     }
 }
