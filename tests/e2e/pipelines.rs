@@ -192,6 +192,18 @@ steps:
 }
 
 #[test]
+fn of_several_that_are_the_same_one_runs() {
+    let pipeline = "steps:\n  noop:\n    uses: steps/noop.wasm\n    foreach: [1, 2, 3, 4, 5, 6]\n    with: { data: data.csv }\n";
+    let project = project(pipeline, &["noop"]);
+    let ended = run_json(&project, "", 0);
+    let statuses = statuses(&ended);
+    let ran = statuses
+        .iter()
+        .filter(|status| status.ends_with("succeeded"));
+    assert_eq!(ran.count(), 1, "{statuses:?}");
+}
+
+#[test]
 fn partitions_run_each_for_itself() {
     let pipeline = r#"
 partition: { every: month }

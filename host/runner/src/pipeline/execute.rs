@@ -1,8 +1,9 @@
 //! Runs one item of one step: finds it committed, or runs it, and again where that
 //! may help.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -30,6 +31,9 @@ pub(super) struct Shared {
     pub(super) connections: Connections,
     capacity: Arc<Capacity>,
     attempts: AtomicU64,
+    /// Keys of steps that are on their way, so that of several that are the same, one
+    /// runs, and the others find it committed.
+    same: Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
     /// Where nothing is to be run: what is known of the run before.
     pub(super) dry: Option<Before>,
 }
@@ -100,6 +104,7 @@ impl Shared {
             request,
             connections,
             attempts: AtomicU64::new(0),
+            same: Mutex::default(),
         }
     }
 
@@ -152,6 +157,8 @@ impl Shared {
         let mut stored = self.stored(step, item).await?;
         let (seed, key) = stored.key();
         let commit = self.commit_key(&stored, &key, item);
+        let same = self.same_as(&commit);
+        let _alone = same.lock().await;
         let looks = !item.anew;
         if (looks || item.must_be_committed)
             && let Some(record) = self.runner.store.commit_of(&commit).await?
@@ -214,6 +221,11 @@ impl Shared {
             self.wait(&retries, attempt, item, message).await;
         }
         Ok(())
+    }
+
+    fn same_as(&self, commit: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        let mut same = self.same.lock().unwrap_or_else(PoisonError::into_inner);
+        same.entry(*commit).or_default().clone()
     }
 
     /// Waits before the next attempt, or until the run is stopped.
