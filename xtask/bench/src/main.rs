@@ -13,6 +13,7 @@ mod in_process;
 mod launch;
 mod machine;
 mod measurement;
+mod pipeline;
 mod report;
 mod samples;
 mod warm;
@@ -28,13 +29,14 @@ use report::Report;
 /// What is measured: a name and what measures it.
 type Measure = (&'static str, fn(&Setup) -> Result<Vec<Measurement>>);
 
-const MEASURES: [Measure; 6] = [
+const MEASURES: [Measure; 7] = [
     ("cold-rust", cold::rust),
     ("cold-python", cold::python),
     ("copy-4g", copy::measure),
     ("boundary", boundary::measure),
     ("compute", compute::measure),
     ("warm-call", warm::measure),
+    ("pipeline-10k", pipeline::measure),
 ];
 
 /// What to measure, and where the parts are.
