@@ -4,6 +4,7 @@
 //! then a line for each file, sorted by path, with its digest in hexadecimal,
 //! its size and its path, separated by single spaces.
 
+use crate::artifact::Content;
 use crate::digest::Digest;
 use crate::name::TreePath;
 
@@ -19,6 +20,19 @@ pub struct Listed {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+impl Listed {
+    /// What it is.
+    #[must_use]
+    pub const fn content(&self) -> Content {
+        Content {
+            digest: self.digest,
+            size: self.size,
+            files: None,
+            chunks: None,
+        }
+    }
 }
 
 /// The listing of a tree with these files, in any order.

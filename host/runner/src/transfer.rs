@@ -114,18 +114,18 @@ async fn get_files(
     told: &impl Fn(u64),
 ) -> Result<(), Fault> {
     let files = store.tree(content).await?;
-    for Listed { path, digest, size } in &files {
-        let path = folder.join(path.as_str());
+    for listed in &files {
+        let path = folder.join(listed.path.as_str());
         let created = path.parent().map_or(Ok(()), std::fs::create_dir_all);
         let file = created.and_then(|()| File::create_new(&path));
         let mut file = file.map_err(|error| Fault::io("create", &path, &error))?;
-        let content = Content {
-            digest: *digest,
-            size: *size,
-            files: None,
-            chunks: None,
-        };
-        copy(&store.open_blob(&content).await?, &mut file, &path, told).await?;
+        copy(
+            &store.open_blob(&listed.content()).await?,
+            &mut file,
+            &path,
+            told,
+        )
+        .await?;
     }
     let folders = files.iter().flat_map(|file| TreePath::parents(&file.path));
     let names = files.iter().map(|file| file.path.as_str());

@@ -13,7 +13,6 @@ use crate::artifacts::{Author, NewVersion};
 use crate::blobs;
 use crate::chunks::BlobHasher;
 use crate::reader::{BlobReader, fault_of};
-use crate::trees::content_of;
 
 /// Bytes that are copied at a time.
 const PART_BYTES: u64 = 8 << 20;
@@ -73,8 +72,8 @@ impl Store {
         let mut copied = Copied::default();
         if content.is_tree() {
             for file in from.tree(content).await? {
-                let file = content_of(&file);
-                self.copy_blob(from, &file, &mut copied, told).await?;
+                self.copy_blob(from, &file.content(), &mut copied, told)
+                    .await?;
             }
             let listing = from.read_digest(&content.digest).await?;
             let listing = Content::of(&listing);

@@ -10,6 +10,7 @@ use object_store::path::Path as ObjectPath;
 use wharf_model::artifact::Version;
 use wharf_model::pipeline_run::Started;
 use wharf_model::record::Artifact;
+use wharf_model::tree::Listed;
 use wharf_model::{Content, Digest, Fault, Record};
 
 use crate::Store;
@@ -17,7 +18,6 @@ use crate::artifacts::ARTIFACTS;
 use crate::commits::COMMITS;
 use crate::objects::Meta;
 use crate::pipelines::started_path;
-use crate::trees::content_of;
 
 /// The blobs that something names, and what names them.
 #[derive(Debug, Default)]
@@ -142,7 +142,7 @@ impl Store {
             };
             match self.tree(&content).await {
                 Ok(files) => {
-                    let files = files.iter().map(content_of);
+                    let files = files.iter().map(Listed::content);
                     files.for_each(|file| reachable.add(&file, &by));
                 }
                 Err(fault) if fault.kind() == wharf_model::ErrorKind::Corrupt => damaged(fault),

@@ -43,16 +43,6 @@ impl Store {
     }
 }
 
-/// What a file of a tree is.
-pub(crate) fn content_of(file: &Listed) -> Content {
-    Content {
-        digest: file.digest,
-        size: file.size,
-        files: None,
-        chunks: None,
-    }
-}
-
 /// Does something for each, some at a time, until the first failure.
 pub(crate) async fn for_each<T, F: Future<Output = Result<(), Fault>>>(
     items: impl IntoIterator<Item = T>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use wharf_model::digest::Hasher;
 use wharf_model::event::Event;
 use wharf_model::outcome::{Cancellation, Retry};
@@ -21,6 +21,7 @@ use super::pinned::Pinned;
 use super::plan::Before;
 use super::scope::Handle;
 use super::{Connections, PipelineEvent, PipelineRequest, Resources, StepOf, Watch};
+use crate::run::cancelled as stopped;
 use crate::stored::{Attempt, StepRunner, StoredArgument, StoredInput, StoredStep, Told};
 
 /// What all steps of a run share.
@@ -159,8 +160,7 @@ impl Shared {
         let commit = self.commit_key(&stored, &key, item);
         let same = self.same_as(&commit);
         let _alone = same.lock().await;
-        let looks = !item.anew;
-        if (looks || item.must_be_committed)
+        if (!item.anew || item.must_be_committed)
             && let Some(record) = self.runner.store.commit_of(&commit).await?
         {
             end.status = StepStatus::Cached;
@@ -236,10 +236,10 @@ impl Shared {
             message,
             after_ms: after.as_millis() as u64,
         });
-        let mut cancel = self.connections.cancel.clone();
+        let cancel = self.connections.cancel.clone();
         tokio::select! {
             () = tokio::time::sleep(after) => {}
-            () = stopped(&mut cancel) => {}
+            _ = stopped(cancel) => {}
         }
     }
 
@@ -256,11 +256,11 @@ impl Shared {
             let memory = self.capacity.memory.acquire_many(memory).await;
             (memory, self.capacity.cores.acquire().await)
         };
-        let mut cancel = self.connections.cancel.clone();
+        let cancel = self.connections.cancel.clone();
         let permits = tokio::select! {
             permits = permits => permits,
             // Whoever asked sees that it was stopped.
-            () = stopped(&mut cancel) => return Err(Fault::internal("the run was stopped")),
+            _ = stopped(cancel) => return Err(Fault::internal("the run was stopped")),
         };
         let watch = Watch::default();
         self.tell(PipelineEvent::StepStarted {
@@ -414,13 +414,6 @@ fn cancelled(end: &mut ItemEnd, by: Cancellation) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn stopped(cancel: &mut watch::Receiver<Option<Cancellation>>) {
-    if cancel.wait_for(Option::is_some).await.is_err() {
-        // Whoever could stop it is gone.
-        std::future::pending::<()>().await;
-    }
-}
-
 const fn is_transient(outcome: &Outcome) -> bool {
     matches!(
         outcome,
@@ -432,7 +425,7 @@ const fn is_transient(outcome: &Outcome) -> bool {
 }
 
 /// Whether a fault of the host may pass.
-fn is_retryable(fault: &Fault) -> bool {
+pub(super) fn is_retryable(fault: &Fault) -> bool {
     use wharf_model::exit::{Ending, ExitCode, exit_code};
     exit_code(Ending::Error(fault.kind())) == ExitCode::Retryable
 }

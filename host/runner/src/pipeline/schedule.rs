@@ -21,7 +21,7 @@ use wharf_model::pipeline_run::{
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_store::{Author, NewTag, NewVersion};
 
-use super::execute::{Capacity, Item, ItemEnd, Shared, limits_of};
+use super::execute::{Capacity, Item, ItemEnd, Shared, is_retryable, limits_of};
 use super::load::beside;
 use super::plan::Before;
 use super::scope::{Handle, RunScope, StepState};
@@ -578,13 +578,8 @@ impl Schedule {
         for (target, handle) in publications {
             let published = self.publish_one(index, &target, &handle).await;
             published.map_err(|fault| {
-                use wharf_model::exit::{Ending, ExitCode, exit_code};
-                let code = exit_code(Ending::Error(fault.kind()));
-                (
-                    StepStatus::Failed,
-                    fault.to_string(),
-                    code == ExitCode::Retryable,
-                )
+                let retryable = is_retryable(&fault);
+                (StepStatus::Failed, fault.to_string(), retryable)
             })?;
         }
         Ok(())

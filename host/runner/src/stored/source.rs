@@ -141,15 +141,8 @@ impl StoredTree {
             path: file.path.clone(),
             size: file.size,
         });
-        let files = listed.iter().map(|file| {
-            let content = Content {
-                digest: file.digest,
-                size: file.size,
-                files: None,
-                chunks: None,
-            };
-            Arc::new(StoredFile::new(store, content, counters))
-        });
+        let files = listed.iter();
+        let files = files.map(|file| Arc::new(StoredFile::new(store, file.content(), counters)));
         Ok(Self {
             entries: entries.collect(),
             files: files.collect(),
