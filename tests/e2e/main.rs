@@ -23,6 +23,7 @@ mod pipelines;
 mod preview1;
 mod programs;
 mod records;
+mod replay;
 mod stacks;
 mod streaming;
 mod typed;

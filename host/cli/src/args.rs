@@ -14,6 +14,8 @@ use wharf_model::grants::Grant;
 use wharf_model::limits::{Bytes, Limits, Millis};
 use wharf_model::request::{Binding, BindingKind, StepReference};
 
+use crate::found::RunReference;
+
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
     .usage(AnsiColor::Green.on_default().bold())
@@ -38,6 +40,7 @@ impl Cli {
             Command::Inspect(args) => args.json,
             Command::Runs(args) => args.json,
             Command::Show(args) => args.json,
+            Command::Replay(args) => args.json,
             Command::Pipeline(args) => args.json(),
             Command::Artifact(args) => args.json(),
             Command::Gc(args) => args.common.json,
@@ -58,6 +61,8 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Show the record of a run
     Show(Show),
+    /// Run what a record says again, and compare what comes of it
+    Replay(Replay),
     /// Check, run and draw pipelines
     Pipeline(pipeline::Pipeline),
     /// Keep, find and move named artifacts
@@ -266,12 +271,18 @@ pub(crate) struct Runs {
 }
 
 /// Show the record of a run
+///
+/// Of a pipeline, how its steps ended; RUN/STEP shows the record of one of them.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  wharf show last\n  wharf show 3f9c2a --logs")]
+#[command(after_help = "Examples:
+  wharf show last
+  wharf show 3f9c2a --logs
+  wharf show last/train
+  wharf show last/score[3]")]
 pub(crate) struct Show {
-    /// The id of the run, its beginning or end, or `last`
-    #[arg(value_name = "RUN")]
-    pub(crate) run: String,
+    /// The id of the run, its beginning or end, or `last`; and a step, where it is a pipeline's
+    #[arg(value_name = "RUN[/STEP]")]
+    pub(crate) run: RunReference,
 
     /// Show what the step logged and printed, too
     #[arg(long)]
@@ -282,6 +293,36 @@ pub(crate) struct Show {
     pub(crate) store: Option<PathBuf>,
 
     /// Print the record as JSON (with --logs, then the events as JSON lines)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Run what a record says again, and compare what comes of it
+///
+/// Each step is given the component, parameters, inputs, seed and logical time that its
+/// record names, in a store that is new and goes away. What it makes must have the same
+/// digests. The exit code is 0 where all of it has.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wharf replay last
+  wharf replay 3f9c2a/train")]
+pub(crate) struct Replay {
+    /// The id of the run, its beginning or end, or `last`; and a step, where it is a pipeline's
+    #[arg(value_name = "RUN[/STEP]")]
+    pub(crate) run: RunReference,
+
+    /// Permit again what a step was granted (clock, entropy, env:NAME)
+    #[arg(long = "allow", value_name = "GRANT")]
+    pub(crate) grants: Vec<Grant>,
+
+    /// Steps that run at a time [default: one for each core]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) parallelism: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) places: Places,
+
+    /// Print the verdicts as JSON, one a line
     #[arg(long)]
     pub(crate) json: bool,
 }

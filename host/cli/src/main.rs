@@ -9,6 +9,7 @@ mod commands;
 #[cfg(test)]
 mod docs;
 mod ending;
+mod found;
 mod report;
 mod stack;
 mod surroundings;

@@ -194,7 +194,7 @@ fn secret(reference: &SecretReference, folder: &Path) -> Result<String, String> 
 }
 
 fn resources(args: &OnStack, stack: Option<&Stack>) -> Resources {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = surroundings::cores();
     let machine = surroundings::memory().saturating_sub(HOST_MEMORY);
     let most = stack.map_or(Most::default(), |stack| stack.most);
     let limits = stack.map_or_else(Limits::default, |stack| stack.most.default_limits());

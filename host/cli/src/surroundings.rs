@@ -152,6 +152,11 @@ fn sandbox_with(cache: Option<CompileCache>, stopping: Stopping) -> Result<Sandb
     Ok(Sandbox::new(compiler, cache, stopping))
 }
 
+/// The cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// The machine's memory in bytes.
 pub(crate) fn memory() -> u64 {
     let system = rustix::system::sysinfo();

@@ -50,13 +50,15 @@ pub enum ErrorKind {
     /// Something else is where the result should go: an output that appeared while
     /// the step ran, another object in the store. Nothing was overwritten.
     Conflict,
+    /// A step that was run again made something else, or could not be run again.
+    NotReproduced,
     /// A fault in Wharf itself.
     Internal,
 }
 
 impl ErrorKind {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::CommandLine,
         Self::Parameter,
         Self::Input,
@@ -76,6 +78,7 @@ impl ErrorKind {
         Self::Io,
         Self::Store,
         Self::Conflict,
+        Self::NotReproduced,
         Self::Internal,
     ];
 
@@ -102,6 +105,7 @@ impl ErrorKind {
             Self::Io => "io",
             Self::Store => "store",
             Self::Conflict => "conflict",
+            Self::NotReproduced => "not-reproduced",
             Self::Internal => "internal",
         }
     }

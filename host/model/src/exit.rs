@@ -78,7 +78,8 @@ pub const fn exit_code(ending: Ending<'_>) -> ExitCode {
             | ErrorKind::UnknownArtifact
             | ErrorKind::Denied
             | ErrorKind::Corrupt
-            | ErrorKind::Conflict,
+            | ErrorKind::Conflict
+            | ErrorKind::NotReproduced,
         ) => ExitCode::Failed,
         Ending::Error(
             ErrorKind::InputChanged

@@ -98,6 +98,26 @@ pub enum PipelineOutcome {
     },
 }
 
+/// A step, or one of its items. Shown as `STEP`, or `STEP[ITEM]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepOf {
+    /// The name of the step.
+    pub step: String,
+    /// Which item of its list, counted from 0 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<u64>,
+}
+
+impl fmt::Display for StepOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.item {
+            Some(item) => write!(f, "{}[{item}]", self.step),
+            None => f.write_str(&self.step),
+        }
+    }
+}
+
 /// How a step ended, or one of its items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -125,6 +145,46 @@ pub struct StepEnd {
     /// Why it failed or was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+impl StepEnd {
+    /// What ended.
+    #[must_use]
+    pub fn of(&self) -> StepOf {
+        StepOf {
+            step: self.step.clone(),
+            item: self.item,
+        }
+    }
+}
+
+impl Ended {
+    /// How long the run took, in microseconds: until the last step ended.
+    #[must_use]
+    pub fn took_us(&self) -> u64 {
+        let ends = self.steps.iter().map(|end| end.began_us + end.took_us);
+        ends.max().unwrap_or_default()
+    }
+
+    /// How many steps, or items, ended in each way that some did.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(StepStatus, usize)> {
+        let of = |status| self.steps.iter().filter(|end| end.status == status).count();
+        let counts = StepStatus::ALL.map(|status| (status, of(status)));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+impl PipelineOutcome {
+    /// One word for it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
 }
 
 /// How a step ended.

@@ -14,6 +14,7 @@ mod digester;
 mod local;
 pub mod pipeline;
 mod program;
+pub mod replay;
 mod run;
 mod sink;
 mod source;

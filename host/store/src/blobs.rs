@@ -137,6 +137,19 @@ impl Store {
         self.objects.folder().is_some()
     }
 
+    /// Whether the store has a blob, or the listing of a tree. Says nothing of what it
+    /// holds: that is checked when it is read.
+    ///
+    /// # Errors
+    /// Where the store cannot be asked.
+    pub async fn has_blob(&self, content: &Content) -> Result<bool, Fault> {
+        let path = path(&content.digest);
+        match content.is_tree() {
+            true => Ok(self.objects.head(&path).await?.is_some()),
+            false => self.has(&path, content.size).await,
+        }
+    }
+
     /// Keeps the list of the chunks of a blob, which is there before the blob is.
     async fn put_chunks(&self, hashed: &Hashed) -> Result<(), Fault> {
         let Some(chunks) = &hashed.chunks else {

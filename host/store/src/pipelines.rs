@@ -6,12 +6,13 @@
 //! ```
 
 use object_store::path::Path as ObjectPath;
-use wharf_model::pipeline_run::{ENDED_FORMAT, Ended, STARTED_FORMAT, Started};
+use wharf_model::pipeline_run::{ENDED_FORMAT, Ended, STARTED_FORMAT, Started, StepEnd};
 use wharf_model::record::RunId;
-use wharf_model::{ErrorKind, Fault};
+use wharf_model::{Fault, Record};
 
 use crate::Store;
 use crate::records::Kept;
+use crate::runs::record_path;
 
 /// Where runs of pipelines are.
 pub(crate) const PIPELINES: &str = "pipelines";
@@ -53,18 +54,25 @@ impl Store {
     /// runs.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownRun`] where there is none.
+    /// [`wharf_model::ErrorKind::UnknownRun`] where there is none.
     pub async fn pipeline_run(&self, id: &RunId) -> Result<(Started, Option<Ended>), Fault> {
         let started = self.read_record(&started_path(id)).await?;
-        let started = started.ok_or_else(|| {
-            let message = format!(
-                "there is no run `{id}` of a pipeline in the store {}",
-                self.place()
-            );
-            Fault::new(ErrorKind::UnknownRun, message).hint("`wharf pipeline runs` lists them")
-        })?;
+        let started = started.ok_or_else(|| self.unknown_run(id.as_str()))?;
         let path = ObjectPath::from(format!("{PIPELINES}/{id}/ended.json"));
         Ok((started, self.read_record(&path).await?))
+    }
+
+    /// The record of a step in the run of a pipeline: of the commit that counted, or of
+    /// the last attempt. Absent where none was made, or it is gone.
+    ///
+    /// # Errors
+    /// Where it cannot be read or understood.
+    pub async fn record_of(&self, end: &StepEnd) -> Result<Option<Record>, Fault> {
+        match (&end.commit, &end.attempt) {
+            (Some(commit), _) => self.commit_of(commit).await,
+            (None, Some(attempt)) => self.read_record(&record_path(attempt)).await,
+            (None, None) => Ok(None),
+        }
     }
 
     /// The ids of all runs of pipelines, newest first.

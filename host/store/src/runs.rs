@@ -59,7 +59,7 @@ impl Store {
     /// it cannot be read or understood.
     pub async fn run(&self, id: &RunId) -> Result<Record, Fault> {
         let record = self.read_record(&record_path(id)).await?;
-        record.ok_or_else(|| self.unknown(id.as_str()))
+        record.ok_or_else(|| self.unknown_run(id.as_str()))
     }
 
     /// The events of a run, in order.
@@ -93,39 +93,6 @@ impl Store {
         ids.sort_unstable_by(|a, b| b.cmp(a));
         Ok(ids)
     }
-
-    /// The run whose id is, begins or ends with a text; `last` is the newest.
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnknownRun`] where none or several fit.
-    pub async fn find_run(&self, text: &str) -> Result<RunId, Fault> {
-        let ids = self.runs().await?;
-        if text == "last" {
-            return ids.into_iter().next().ok_or_else(|| self.unknown(text));
-        }
-        if text.is_empty() {
-            return Err(self.unknown(text));
-        }
-        let fits = |id: &&RunId| id.as_str().starts_with(text) || id.as_str().ends_with(text);
-        let fitting: Vec<_> = ids.iter().filter(fits).collect();
-        match &fitting[..] {
-            [id] => Ok((*id).clone()),
-            [] => Err(self.unknown(text)),
-            several => Err(Fault::new(
-                ErrorKind::UnknownRun,
-                format!("{} runs begin or end with `{text}`", several.len()),
-            )
-            .hint("give more of the id")),
-        }
-    }
-
-    fn unknown(&self, text: &str) -> Fault {
-        Fault::new(
-            ErrorKind::UnknownRun,
-            format!("there is no run `{text}` in the store {}", self.place()),
-        )
-        .hint("`wharf runs` lists the runs; `--store` says where they are")
-    }
 }
 
 fn json_lines(events: &[Event]) -> Result<Bytes, Fault> {
@@ -137,7 +104,7 @@ fn json_lines(events: &[Event]) -> Result<Bytes, Fault> {
     Ok(lines.into())
 }
 
-fn record_path(id: &RunId) -> ObjectPath {
+pub(crate) fn record_path(id: &RunId) -> ObjectPath {
     ObjectPath::from(format!("{RUNS}/{id}.json"))
 }
 

@@ -5,9 +5,10 @@ use object_store::path::Path as ObjectPath;
 use wharf_model::event::{Event, Level};
 use wharf_model::limits::Limits;
 use wharf_model::outcome::Outcome;
+use wharf_model::pipeline_run::{STARTED_FORMAT, Started};
 use wharf_model::record::{FORMAT, Host, RunId, Step, Timings, Usage};
 use wharf_model::request::DEFAULT_LOGICAL_TIME;
-use wharf_model::{Digest, ErrorKind, Record};
+use wharf_model::{Content, Digest, ErrorKind, Record};
 
 use super::*;
 
@@ -51,6 +52,24 @@ fn record(id: &str) -> Record {
             invoke_us: 3,
             publish_us: 4,
         },
+    }
+}
+
+fn started(id: &str) -> Started {
+    Started {
+        format: STARTED_FORMAT.to_owned(),
+        id: id.parse().unwrap(),
+        name: "monthly".into(),
+        file: "monthly.yaml".into(),
+        definition: Content::of(b"steps: {}"),
+        components: vec![],
+        parameters: serde_json::Map::new(),
+        partition: None,
+        logical_time: DEFAULT_LOGICAL_TIME,
+        stack: None,
+        host: record(id).host,
+        by: "test".into(),
+        started: DEFAULT_LOGICAL_TIME,
     }
 }
 
@@ -125,7 +144,7 @@ async fn runs_are_found_newest_first() {
             ["019c-33", "019b-22", "019a-11"]
         );
         for (text, found) in [("last", "019c-33"), ("019b", "019b-22"), ("11", "019a-11")] {
-            assert_eq!(store.find_run(text).await.unwrap().as_str(), found);
+            assert_eq!(store.find_run(text).await.unwrap().id().as_str(), found);
         }
         assert!(
             store
@@ -139,6 +158,31 @@ async fn runs_are_found_newest_first() {
             store.find_run("zz").await.unwrap_err().kind(),
             ErrorKind::UnknownRun
         );
+    }
+}
+
+/// A pipeline is what was started; the attempts at its steps are found all the same.
+#[tokio::test]
+async fn pipelines_are_found_before_their_attempts() {
+    let (_folder, stores) = stores();
+    for store in stores {
+        store.put_run(&record("019a-11"), &[]).await.unwrap();
+        store.put_started(&started("019b-22")).await.unwrap();
+        for attempt in ["019b-22-1", "019b-22-2"] {
+            store.put_run(&record(attempt), &[]).await.unwrap();
+        }
+        let pipeline = FoundRun::Pipeline("019b-22".parse().unwrap());
+        let single = FoundRun::Step("019a-11".parse().unwrap());
+        assert_eq!(
+            store.all_runs().await.unwrap(),
+            [pipeline.clone(), single.clone()]
+        );
+        for text in ["last", "019b", "22", "019b-22"] {
+            assert_eq!(store.find_run(text).await.unwrap(), pipeline, "{text}");
+        }
+        assert_eq!(store.find_run("019a").await.unwrap(), single);
+        let attempt = store.find_run("019b-22-2").await.unwrap();
+        assert_eq!(attempt, FoundRun::Step("019b-22-2".parse().unwrap()));
     }
 }
 

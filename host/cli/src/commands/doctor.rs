@@ -109,7 +109,7 @@ fn wharf() -> Check {
 }
 
 fn machine() -> Check {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = surroundings::cores();
     let info = rustix::system::sysinfo();
     let memory = info.totalram.saturating_mul(u64::from(info.mem_unit));
     ok(

@@ -1,62 +1,129 @@
 //! `wharf runs`.
 
+use serde_json::{Value as Json, json};
+use wharf_model::record::{RunId, Timings};
 use wharf_model::{Fault, Record};
+use wharf_store::{FoundRun, Store};
 
 use crate::args;
+use crate::found::PipelineRun;
 use crate::report::table::Table;
 use crate::report::{duration, file_name, inert, out};
 use crate::surroundings;
 
+/// A run in the list.
+enum Run {
+    Step(Box<Record>),
+    Pipeline(Box<PipelineRun>),
+}
+
 pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
     let store = surroundings::existing_store(args.store.as_deref(), None)?;
-    let (records, all) = surroundings::runtime()?.block_on(async {
-        let ids = store.runs().await?;
-        let mut records = Vec::new();
-        for id in &ids {
-            if records.len() as u64 >= args.limit {
+    let (runs, all) = surroundings::runtime()?.block_on(async {
+        let found = store.all_runs().await?;
+        let mut runs = Vec::new();
+        for one in &found {
+            if runs.len() as u64 >= args.limit {
                 break;
             }
             // One record that cannot be read must not hide the others.
-            match store.run(id).await {
-                Ok(record) => records.push(record),
+            match read(&store, one).await {
+                Ok(run) => runs.push(run),
                 Err(fault) => tracing::warn!(%fault),
             }
         }
-        Ok::<_, Fault>((records, ids.len()))
+        Ok::<_, Fault>((runs, found.len()))
     })?;
     match args.json {
         true => {
-            for record in &records {
-                out(&(inert(serde_json::to_string(record).map_err(Fault::internal)?) + "\n"))?;
+            for run in &runs {
+                out(&(inert(as_json(run)?.to_string()) + "\n"))?;
             }
         }
         false if all == 0 => out("no runs yet\n")?,
-        false => out(&table(&records))?,
+        false => out(&table(&runs))?,
     }
     Ok(())
 }
 
-fn table(records: &[Record]) -> String {
-    let mut table = Table::new(["RUN", "STARTED", "STEP", "TOOK", "OUTCOME"]);
-    records.iter().for_each(|record| table.row(row(record)));
+async fn read(store: &Store, found: &FoundRun) -> Result<Run, Fault> {
+    match found {
+        FoundRun::Step(id) => Ok(Run::Step(Box::new(store.run(id).await?))),
+        FoundRun::Pipeline(id) => {
+            let (started, ended) = store.pipeline_run(id).await?;
+            Ok(Run::Pipeline(Box::new(PipelineRun { started, ended })))
+        }
+    }
+}
+
+/// The record of a step; of a pipeline, what it was asked to do, with its outcome and
+/// how many steps ended how.
+fn as_json(run: &Run) -> Result<Json, Fault> {
+    match run {
+        Run::Step(record) => serde_json::to_value(record).map_err(Fault::internal),
+        Run::Pipeline(run) => {
+            let mut json = serde_json::to_value(&run.started).map_err(Fault::internal)?;
+            if let Some(ended) = &run.ended {
+                json["outcome"] = json!(ended.outcome);
+                json["ended"] = json!(ended.ended);
+                let counts = ended.counts().into_iter();
+                let counts = counts.map(|(status, count)| (status.name().to_owned(), count.into()));
+                json["steps"] = Json::Object(counts.collect());
+            }
+            Ok(json)
+        }
+    }
+}
+
+fn table(runs: &[Run]) -> String {
+    let mut table = Table::new(["RUN", "STARTED", "WHAT", "TOOK", "OUTCOME"]);
+    runs.iter().for_each(|run| table.row(row(run)));
     table.to_string()
 }
 
-fn row(record: &Record) -> [String; 5] {
-    let timings = &record.timings;
-    let micros = timings.prepare_us + timings.stage_us + timings.invoke_us + timings.publish_us;
-    let id = record.id.as_str();
-    // The end of an id tells runs apart; the beginning is the time.
-    let short = id
-        .char_indices()
-        .rev()
-        .nth(11)
-        .map_or(id, |(at, _)| &id[at..]);
-    [
-        short.to_owned(),
-        timings.started.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        file_name(&record.step.reference),
-        duration(micros),
-        record.outcome.word(),
-    ]
+fn row(run: &Run) -> [String; 5] {
+    match run {
+        Run::Step(record) => [
+            short(&record.id),
+            started(record.timings.started),
+            file_name(&record.step.reference),
+            duration(took_us(&record.timings)),
+            record.outcome.word(),
+        ],
+        Run::Pipeline(run) => {
+            let PipelineRun {
+                started: asked,
+                ended,
+            } = &**run;
+            let partition = asked.partition.as_ref();
+            let partition = partition.map_or_else(String::new, |name| format!(" {name}"));
+            [
+                short(&asked.id),
+                started(asked.started),
+                format!("pipeline {}{partition}", asked.name),
+                ended
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), |ended| duration(ended.took_us())),
+                match ended {
+                    Some(ended) => ended.outcome.word().to_owned(),
+                    None => "interrupted, or running".to_owned(),
+                },
+            ]
+        }
+    }
+}
+
+fn took_us(timings: &Timings) -> u64 {
+    timings.prepare_us + timings.stage_us + timings.invoke_us + timings.publish_us
+}
+
+fn started(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The end of an id, which tells runs apart; the beginning is the time.
+fn short(id: &RunId) -> String {
+    let id = id.as_str();
+    let from = id.char_indices().rev().nth(11).map_or(0, |(at, _)| at);
+    id[from..].to_owned()
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use wharf_model::Fault;
-use wharf_model::pipeline_run::{Ended, PipelineOutcome, StepEnd, StepStatus};
-use wharf_runner::pipeline::{PipelineEvent, StepOf};
+use wharf_model::pipeline_run::{Ended, StepEnd, StepStatus};
+use wharf_runner::pipeline::PipelineEvent;
 
 use super::{bytes, duration, err, events, inert, out};
 
@@ -103,7 +103,7 @@ fn line(event: &PipelineEvent, partition: &str) {
     match event {
         PipelineEvent::Step { of, said } => {
             if let Some(line) = events::line(said) {
-                err(&format!("{partition}{} | {line}", shown(of)));
+                err(&format!("{partition}{} | {line}", of));
             }
         }
         PipelineEvent::Retrying {
@@ -112,10 +112,7 @@ fn line(event: &PipelineEvent, partition: &str) {
             after_ms,
         } => {
             let after = duration(after_ms * 1000);
-            err(&format!(
-                "{partition}{}: {message}; again in {after}",
-                shown(of)
-            ));
+            err(&format!("{partition}{}: {message}; again in {after}", of));
         }
         PipelineEvent::StepEnded { end, output_bytes } => {
             if end.item.is_none_or(|item| item < TOLD_EACH) || !end.status.is_good() {
@@ -148,21 +145,10 @@ fn failure(event: &PipelineEvent, partition: &str) {
     }
 }
 
-fn shown(of: &StepOf) -> String {
-    match of.item {
-        Some(item) => format!("{}[{item}]", of.step),
-        None => of.step.clone(),
-    }
-}
-
 fn step_line(end: &StepEnd, output_bytes: u64) -> String {
-    let of = StepOf {
-        step: end.step.clone(),
-        item: end.item,
-    };
     let message = end.message.as_ref().map(|message| format!(": {message}"));
     let message = message.unwrap_or_default();
-    let name = shown(&of);
+    let name = end.of();
     match end.status {
         StepStatus::Succeeded => {
             let made = match output_bytes {
@@ -179,29 +165,18 @@ fn step_line(end: &StepEnd, output_bytes: u64) -> String {
 }
 
 fn summary(ended: &Ended) {
-    let count = |status| {
-        ended
-            .steps
-            .iter()
-            .filter(|end| end.status == status)
-            .count()
-    };
-    let counts = StepStatus::ALL.map(|status| (count(status), status));
-    let counts = counts.iter().filter(|(count, _)| *count > 0);
-    let counts: Vec<_> = counts
-        .map(|(count, status)| format!("{count} {status}"))
-        .collect();
-    let outcome = match ended.outcome {
-        PipelineOutcome::Succeeded => "succeeded",
-        PipelineOutcome::Failed { .. } => "failed",
-        PipelineOutcome::Cancelled { .. } => "cancelled",
-    };
-    let end = ended
-        .steps
-        .iter()
-        .map(|end| end.began_us + end.took_us)
-        .max();
-    let took = duration(end.unwrap_or_default());
-    err(&format!("{outcome} in {took}: {}", counts.join(", ")));
+    let took = duration(ended.took_us());
+    err(&format!(
+        "{} in {took}: {}",
+        ended.outcome.word(),
+        counts(ended)
+    ));
     err(&format!("  run  {}", ended.id));
+}
+
+/// How many steps ended how, for people.
+pub(crate) fn counts(ended: &Ended) -> String {
+    let counts = ended.counts().into_iter();
+    let counts = counts.map(|(status, count)| format!("{count} {status}"));
+    counts.collect::<Vec<_>>().join(", ")
 }

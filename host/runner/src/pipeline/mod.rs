@@ -27,6 +27,7 @@ use wharf_model::event::Event;
 use wharf_model::limits::Bytes;
 use wharf_model::outcome::Cancellation;
 use wharf_model::pipeline::{Slice, Value};
+pub use wharf_model::pipeline_run::StepOf;
 use wharf_model::pipeline_run::{PipelineOutcome, StepEnd};
 use wharf_model::record::RunId;
 use wharf_model::stack::Most;
@@ -181,17 +182,6 @@ pub enum PipelineEvent {
 
 /// The version of what events tell.
 pub const EVENTS_FORMAT: &str = "wharf.pipeline-events/1";
-
-/// A step, or one of its items.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct StepOf {
-    /// The name of the step.
-    pub step: String,
-    /// Which item of its list, counted from 0 on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub item: Option<u64>,
-}
 
 /// What can be looked at while a step runs.
 #[derive(Clone, Debug, Default)]

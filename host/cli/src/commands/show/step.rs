@@ -1,32 +1,13 @@
-//! `wharf show`.
+//! The record of the run of a step.
 
 use wharf_model::event::Event;
 use wharf_model::record::{Artifact, Step};
 use wharf_model::{Digest, Fault, Outcome, Record};
 
-use crate::args;
-use crate::report::{bytes, duration, events, inert, out};
-use crate::surroundings;
+use super::Lines;
+use crate::report::{bytes, duration, events, inert};
 
-pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
-    let store = surroundings::existing_store(args.store.as_deref(), None)?;
-    let (record, events) = surroundings::runtime()?.block_on(async {
-        let id = store.find_run(&args.run).await?;
-        let record = store.run(&id).await?;
-        let events = if args.logs {
-            store.events(&id).await?
-        } else {
-            Vec::new()
-        };
-        Ok::<_, Fault>((record, events))
-    })?;
-    match args.json {
-        true => out(&inert(as_json(&record, &events)?)),
-        false => out(&as_text(&record, &events)),
-    }
-}
-
-fn as_json(record: &Record, events: &[Event]) -> Result<String, Fault> {
+pub(super) fn as_json(record: &Record, events: &[Event]) -> Result<String, Fault> {
     let mut text = serde_json::to_string(record).map_err(Fault::internal)? + "\n";
     for event in events {
         text += &(serde_json::to_string(event).map_err(Fault::internal)? + "\n");
@@ -34,13 +15,9 @@ fn as_json(record: &Record, events: &[Event]) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn as_text(record: &Record, logged: &[Event]) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: &str| {
-        let mut lines = value.lines();
-        text.push_str(&format!("{name:12} {}\n", lines.next().unwrap_or_default()));
-        lines.for_each(|line| text.push_str(&format!("{:12} {line}\n", "")));
-    };
+pub(super) fn as_text(record: &Record, logged: &[Event]) -> String {
+    let mut lines = Lines::default();
+    let mut line = |name: &str, value: &str| lines.add(name, value);
     line("run", record.id.as_str());
     line("outcome", &record.outcome.to_string());
     if let Outcome::Trapped { backtrace, .. } = &record.outcome {
@@ -118,7 +95,7 @@ fn as_text(record: &Record, logged: &[Event]) -> String {
         .iter()
         .filter_map(events::line)
         .for_each(|event| line("log", &event));
-    text
+    lines.text()
 }
 
 fn shown(digest: Option<Digest>) -> String {

@@ -1,0 +1,57 @@
+//! `wharf show`.
+
+mod pipeline;
+mod step;
+
+use wharf_model::Fault;
+
+use crate::args;
+use crate::found::Found;
+use crate::report::{inert, out};
+use crate::surroundings;
+
+pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
+    let store = surroundings::existing_store(args.store.as_deref(), None)?;
+    let text = surroundings::runtime()?.block_on(async {
+        match args.run.find(&store).await? {
+            Found::Step(record) => {
+                let events = match args.logs {
+                    true => store.events(&record.id).await?,
+                    false => Vec::new(),
+                };
+                match args.json {
+                    true => step::as_json(&record, &events).map(inert),
+                    false => Ok(step::as_text(&record, &events)),
+                }
+            }
+            Found::Pipeline(run) => {
+                let logged = match args.logs {
+                    true => pipeline::logged(&store, &run).await?,
+                    false => Vec::new(),
+                };
+                match args.json {
+                    true => pipeline::as_json(&run, &logged).map(inert),
+                    false => Ok(pipeline::as_text(&run, &logged)),
+                }
+            }
+        }
+    })?;
+    out(&text)
+}
+
+/// Lines of a name and a value, which may have several lines.
+#[derive(Debug, Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: &str) {
+        let mut lines = value.lines();
+        let first = lines.next().unwrap_or_default();
+        self.0.push_str(&format!("{name:12} {first}\n"));
+        lines.for_each(|line| self.0.push_str(&format!("{:12} {line}\n", "")));
+    }
+
+    fn text(self) -> String {
+        self.0
+    }
+}
