@@ -506,3 +506,42 @@ fn a_plan_says_what_runs_and_why_and_does_nothing() {
         .exits(0);
     assert!(shown.stdout.starts_with("STEP "), "{shown}");
 }
+
+/// Each step that runs has a line; what has ended is told above, in colours.
+#[test]
+fn a_terminal_shows_how_far_steps_have_come() {
+    let project = project(TRAIN, &["train", "evaluate"]);
+    let arguments = ["pipeline", "run", "pipeline.yaml", "epochs=20000"];
+    let command = project.wharf(arguments).env("TERM", "xterm").on_terminal();
+    let ended = command.run().exits(0);
+    let shown = &ended.stderr;
+    assert!(shown.contains("/20,000 epochs"), "{ended}");
+    assert!(shown.contains(" of 3 steps"), "{ended}");
+    assert!(
+        shown.contains("train  \u{1b}[32msucceeded\u{1b}[0m"),
+        "{ended}"
+    );
+    assert!(!shown.contains("metric loss"), "{ended}");
+    // The lines are gone when all is said.
+    let last = shown
+        .rsplit("\u{1b}[1;32msucceeded")
+        .next()
+        .expect("a part");
+    assert!(
+        !last.contains("epochs") && last.contains("3.0 KiB written"),
+        "{ended}"
+    );
+}
+
+/// Programs are told the same.
+#[test]
+fn events_are_json_lines_of_a_known_version() {
+    let project = project(TRAIN, &["train", "evaluate"]);
+    let ended = run(&project, "epochs=20 --json").exits(0);
+    let events = ended.events();
+    assert_eq!(events[0]["event"], "started");
+    assert_eq!(events[0]["format"], "wharf.pipeline-events/1");
+    let progress = |event: &&Json| event["said"]["event"] == "metric";
+    assert!(events.iter().any(|event| progress(&event)), "{ended}");
+    assert_eq!(events.last().expect("events")["event"], "ended");
+}

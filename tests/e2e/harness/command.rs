@@ -1,7 +1,7 @@
 //! Runs the binary, watches it, and checks how it ends.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ pub(crate) struct Wharf {
     folder: PathBuf,
     input: Vec<u8>,
     shell: Option<String>,
+    terminal: bool,
 }
 
 impl Wharf {
@@ -33,6 +34,7 @@ impl Wharf {
             folder: folder.to_owned(),
             input: Vec::new(),
             shell: None,
+            terminal: false,
         }
     }
 
@@ -73,6 +75,12 @@ impl Wharf {
         self
     }
 
+    /// Lets standard error be a terminal of 100 columns.
+    pub(crate) fn on_terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
     /// Starts it.
     pub(crate) fn start(self) -> Running {
         let mut command = match &self.shell {
@@ -83,6 +91,11 @@ impl Wharf {
             }
             None => Command::new(WHARF),
         };
+        let terminal = self.terminal.then(Terminal::open);
+        let stderr = match &terminal {
+            Some(terminal) => terminal.command.try_clone().expect("a descriptor").into(),
+            None => Stdio::piped(),
+        };
         let mut child = command
             .args(&self.arguments)
             .env_clear()
@@ -90,15 +103,20 @@ impl Wharf {
             .current_dir(&self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the binary starts");
+        // It has its end of a terminal to itself, so that the other one ends.
+        drop(command);
         let mut stdin = child.stdin.take().expect("a pipe");
         // A command that does not read its input may close it.
         let _ = stdin.write_all(&self.input);
         drop(stdin);
         let stdout = Printed::read(child.stdout.take().expect("a pipe"));
-        let stderr = Printed::read(child.stderr.take().expect("a pipe"));
+        let stderr = match terminal {
+            Some(terminal) => Printed::read(terminal.other),
+            None => Printed::read(child.stderr.take().expect("a pipe")),
+        };
         Running {
             line: format!("wharf {}", self.arguments.join(OsStr::new(" ")).display()),
             started: Instant::now(),
@@ -141,6 +159,36 @@ impl Wharf {
         let end = end.unwrap_or(self.arguments.len());
         self.arguments.insert(end, option.into());
         self
+    }
+}
+
+/// Both ends of a terminal that is none.
+struct Terminal {
+    command: File,
+    other: File,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let other = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&other).expect("a terminal");
+        unlockpt(&other).expect("a terminal");
+        let name = ptsname(&other, Vec::new()).expect("a terminal");
+        let name = Path::new(name.to_str().expect("its path"));
+        let command = File::options().read(true).write(true).open(name);
+        let command = command.expect("a terminal");
+        let size = rustix::termios::Winsize {
+            ws_row: 40,
+            ws_col: 100,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&command, size).expect("a terminal");
+        Self {
+            command,
+            other: other.into(),
+        }
     }
 }
 

@@ -25,7 +25,8 @@ use wharf_sandbox::Sandbox;
 use crate::args::pipeline::{Check, Format, Graph, Pipeline, PipelineCommand, RunPipeline};
 use crate::ending::Ending;
 use crate::report::out;
-use crate::report::pipeline::{Reporter, Style};
+use crate::report::pipeline::Reporter;
+use crate::report::run::Style;
 use crate::stack::{self, Chosen};
 use crate::surroundings::{self, SystemClock};
 
@@ -150,14 +151,14 @@ async fn run_all(
         async move {
             let (ended, shown) =
                 tokio::join!(runner.run(request, connections), reporter.show(received));
-            shown.and(ended)
+            Ok::<_, Fault>((ended?, shown?))
         }
     });
     let mut runs = futures::stream::iter(runs).buffered(PARTITIONS_AT_A_TIME);
     let mut outcome = PipelineOutcome::Succeeded;
     while let Some(ended) = runs.next().await {
-        let ended = ended?;
-        reporter.ended(&ended)?;
+        let (ended, told) = ended?;
+        reporter.ended(&ended, told)?;
         outcome = worse(outcome, ended.outcome);
     }
     Ok(Ending::RanPipeline(outcome))

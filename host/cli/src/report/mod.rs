@@ -1,10 +1,12 @@
 //! What people and programs get to read.
 
+mod board;
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod mistakes;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
+mod progress;
 pub(crate) mod run;
 pub(crate) mod table;
 pub(crate) mod transfer;
@@ -53,6 +55,14 @@ pub(crate) fn inert(json: String) -> String {
 pub(crate) fn err(line: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(format!("{line}\n").as_bytes());
+}
+
+/// A text in a colour of the terminal, where it has some; `code` is that of ANSI.
+pub(crate) fn painted(text: &str, code: &str, colour: bool) -> String {
+    match colour {
+        true => format!("\x1b[{code}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
 }
 
 /// The end of a path, which tells more than its beginning, and fits.

@@ -1,56 +1,55 @@
 //! What `wharf pipeline run` shows.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use wharf_model::Fault;
-use wharf_model::pipeline_run::{Ended, StepEnd, StepStatus};
-use wharf_runner::pipeline::PipelineEvent;
+use wharf_model::event::Event;
+use wharf_model::pipeline_run::{Ended, PipelineOutcome, StepEnd, StepOf, StepStatus};
+use wharf_runner::pipeline::{PipelineEvent, Watch};
+use wharf_sandbox::Progress;
 
-use super::{bytes, duration, err, events, inert, out};
-
-/// How a run is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
-    /// In plain lines.
-    Lines,
-    /// As JSON.
-    Json,
-    /// Errors only.
-    Quiet,
-}
-
-impl Style {
-    pub(crate) fn choose(json: bool, quiet: bool) -> Self {
-        match (json, quiet) {
-            (true, _) => Self::Json,
-            (_, true) => Self::Quiet,
-            (false, false) => Self::Lines,
-        }
-    }
-}
-
-/// Shows runs of a pipeline.
-#[derive(Debug)]
-pub(crate) struct Reporter {
-    style: Style,
-}
+use super::board::Board;
+use super::progress::{FRAME, TOLD, said};
+use super::run::Style;
+use super::{bytes, duration, err, events, inert, out, painted};
 
 /// Finished steps of one name that are told one by one; of the others, the summary
 /// tells.
 const TOLD_EACH: u64 = 20;
 
+/// Shows runs of a pipeline.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    style: Style,
+    /// On a terminal.
+    board: Option<Board>,
+}
+
+/// What was told of a run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    /// Bytes of outputs that steps wrote.
+    written: u64,
+}
+
 impl Reporter {
     pub(crate) fn start(style: Style) -> Self {
-        Self { style }
+        let board = (style == Style::Terminal).then(Board::new);
+        Self { style, board }
     }
 
     pub(crate) fn compiling(&self, path: &Path) {
-        if self.style == Style::Lines {
-            err(&format!(
-                "compiling {}: later runs need not",
-                path.display()
-            ));
+        if matches!(self.style, Style::Lines | Style::Terminal) {
+            self.say(format!("compiling {}: later runs need not", path.display()));
+        }
+    }
+
+    fn say(&self, line: String) {
+        match &self.board {
+            Some(board) => board.print(line),
+            None => err(&line),
         }
     }
 
@@ -58,40 +57,70 @@ impl Reporter {
     pub(crate) async fn show(
         &self,
         mut events: UnboundedReceiver<PipelineEvent>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Told, Fault> {
         let mut partition = String::new();
-        while let Some(event) = events.recv().await {
-            if let PipelineEvent::Started {
-                partition: Some(name),
-                ..
-            } = &event
-            {
-                partition = format!("{name} ");
+        let mut told = Told::default();
+        let mut frames = tokio::time::interval(FRAME);
+        let mut tellings = tokio::time::interval(TOLD);
+        let mut running = Running::new();
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                _ = frames.tick(), if self.board.is_some() => {
+                    self.board.iter().for_each(Board::draw);
+                    continue;
+                }
+                _ = tellings.tick(), if self.style == Style::Json => {
+                    tell_progress(&mut running)?;
+                    continue;
+                }
+            };
+            let Some(event) = event else { break };
+            match &event {
+                PipelineEvent::Started {
+                    partition: Some(name),
+                    ..
+                } => partition = format!("{name} "),
+                PipelineEvent::StepEnded { end, output_bytes }
+                    if end.status == StepStatus::Succeeded =>
+                {
+                    told.written += output_bytes;
+                }
+                _ => {}
+            }
+            if let Some(board) = &self.board {
+                follow(board, &event, &partition);
             }
             match self.style {
                 Style::Json => {
-                    let json = serde_json::to_string(&event).map_err(Fault::internal)?;
-                    err(&inert(json));
+                    tell(&event)?;
+                    keep_running(&mut running, &event);
                 }
-                Style::Lines => line(&event, &partition),
+                Style::Lines | Style::Terminal => {
+                    if let Some(line) = line(&event, self.board.is_some()) {
+                        self.say(format!("{partition}{line}"));
+                    }
+                }
                 Style::Quiet => failure(&event, &partition),
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Shows how a run ended.
     ///
     /// # Errors
     /// Where standard output cannot be written.
-    pub(crate) fn ended(&self, ended: &Ended) -> Result<(), Fault> {
+    pub(crate) fn ended(&self, ended: &Ended, told: Told) -> Result<(), Fault> {
         match self.style {
             Style::Json => {
                 let json = serde_json::to_string(ended).map_err(Fault::internal)?;
                 out(&(inert(json) + "\n"))
             }
-            Style::Lines => {
-                summary(ended);
+            Style::Lines | Style::Terminal => {
+                for line in summary(ended, told, self.board.is_some()) {
+                    self.say(line);
+                }
                 Ok(())
             }
             Style::Quiet => Ok(()),
@@ -99,25 +128,88 @@ impl Reporter {
     }
 }
 
-fn line(event: &PipelineEvent, partition: &str) {
+impl Drop for Reporter {
+    /// Whatever comes after this, such as an error, finds the terminal as it was.
+    fn drop(&mut self) {
+        self.board.iter().for_each(Board::clear);
+    }
+}
+
+/// Steps that run, with what was told of their progress.
+type Running = BTreeMap<StepOf, (Watch, Progress)>;
+
+fn keep_running(running: &mut Running, event: &PipelineEvent) {
     match event {
-        PipelineEvent::Step { of, said } => {
-            if let Some(line) = events::line(said) {
-                err(&format!("{partition}{} | {line}", of));
-            }
+        PipelineEvent::StepStarted { of, watch, .. } => {
+            running.insert(of.clone(), (watch.clone(), Progress::default()));
         }
+        PipelineEvent::Retrying { of, .. } => drop(running.remove(of)),
+        PipelineEvent::StepEnded { end, .. } => drop(running.remove(&end.of())),
+        _ => {}
+    }
+}
+
+/// Tells programs how far the steps have come that have come further.
+fn tell_progress(running: &mut Running) -> Result<(), Fault> {
+    for (of, (watch, told)) in running {
+        let said = said(&watch.progress);
+        if said == *told {
+            continue;
+        }
+        told.clone_from(&said);
+        let Progress { done, total, unit } = said;
+        tell(&PipelineEvent::Step {
+            of: of.clone(),
+            said: Event::Progress { done, total, unit },
+        })?;
+    }
+    Ok(())
+}
+
+fn tell(event: &PipelineEvent) -> Result<(), Fault> {
+    err(&inert(
+        serde_json::to_string(event).map_err(Fault::internal)?,
+    ));
+    Ok(())
+}
+
+/// Keeps the lines of a terminal up to what happens.
+fn follow(board: &Board, event: &PipelineEvent, partition: &str) {
+    match event {
+        PipelineEvent::Started { steps, .. } => board.more(*steps),
+        // The step itself was counted.
+        PipelineEvent::Items { items, .. } => board.more(items.saturating_sub(1)),
+        PipelineEvent::StepStarted { of, attempt, watch } => {
+            board.started(partition, of, *attempt, watch);
+        }
+        PipelineEvent::Retrying { of, .. } => board.stopped(partition, of),
+        PipelineEvent::StepEnded { end, .. } => board.ended(partition, &end.of(), end.status),
+        PipelineEvent::Step { .. }
+        | PipelineEvent::Published { .. }
+        | PipelineEvent::Ended { .. } => {}
+    }
+}
+
+/// The line that tells of an event, where one does.
+fn line(event: &PipelineEvent, terminal: bool) -> Option<String> {
+    match event {
+        // On a terminal they would hide all else; the report plots them.
+        PipelineEvent::Step {
+            said: Event::Metric { .. },
+            ..
+        } if terminal => None,
+        PipelineEvent::Step { of, said } => events::line(said).map(|line| format!("{of} | {line}")),
         PipelineEvent::Retrying {
             of,
             message,
             after_ms,
         } => {
             let after = duration(after_ms * 1000);
-            err(&format!("{partition}{}: {message}; again in {after}", of));
+            Some(format!("{of}: {message}; again in {after}"))
         }
         PipelineEvent::StepEnded { end, output_bytes } => {
-            if end.item.is_none_or(|item| item < TOLD_EACH) || !end.status.is_good() {
-                err(&format!("{partition}{}", step_line(end, *output_bytes)));
-            }
+            let is_told = end.item.is_none_or(|item| item < TOLD_EACH) || !end.status.is_good();
+            is_told.then(|| step_line(end, *output_bytes, terminal))
         }
         PipelineEvent::Published {
             step,
@@ -125,15 +217,13 @@ fn line(event: &PipelineEvent, partition: &str) {
             tag,
         } => {
             let tag = tag.as_ref().map(|tag| format!(", tagged {tag}"));
-            err(&format!(
-                "{partition}{step}: published {artifact}{}",
-                tag.unwrap_or_default()
-            ));
+            let tag = tag.unwrap_or_default();
+            Some(format!("{step}: published {artifact}{tag}"))
         }
         PipelineEvent::Started { .. }
         | PipelineEvent::Items { .. }
         | PipelineEvent::StepStarted { .. }
-        | PipelineEvent::Ended { .. } => {}
+        | PipelineEvent::Ended { .. } => None,
     }
 }
 
@@ -141,37 +231,56 @@ fn failure(event: &PipelineEvent, partition: &str) {
     if let PipelineEvent::StepEnded { end, .. } = event
         && end.status == StepStatus::Failed
     {
-        err(&format!("{partition}{}", step_line(end, 0)));
+        err(&format!("{partition}{}", step_line(end, 0, false)));
     }
 }
 
-fn step_line(end: &StepEnd, output_bytes: u64) -> String {
+fn step_line(end: &StepEnd, output_bytes: u64, colour: bool) -> String {
     let message = end.message.as_ref().map(|message| format!(": {message}"));
     let message = message.unwrap_or_default();
     let name = end.of();
+    let status = painted(&end.status.to_string(), code(end.status), colour);
     match end.status {
         StepStatus::Succeeded => {
             let made = match output_bytes {
                 0 => String::new(),
                 made => format!(", {}", bytes(made)),
             };
-            format!("{name}  {}  {}{made}", end.status, duration(end.took_us))
+            format!("{name}  {status}  {}{made}", duration(end.took_us))
         }
         StepStatus::Failed if end.attempts > 1 => {
-            format!("{name}  failed after {} attempts{message}", end.attempts)
+            format!("{name}  {status} after {} attempts{message}", end.attempts)
         }
-        status => format!("{name}  {status}{message}"),
+        _ => format!("{name}  {status}{message}"),
     }
 }
 
-fn summary(ended: &Ended) {
-    let took = duration(ended.took_us());
-    err(&format!(
-        "{} in {took}: {}",
-        ended.outcome.word(),
-        counts(ended)
-    ));
-    err(&format!("  run  {}", ended.id));
+/// The colour of a status, beside the word.
+const fn code(status: StepStatus) -> &'static str {
+    match status {
+        StepStatus::Succeeded => "32",
+        StepStatus::Cached => "36",
+        StepStatus::Skipped | StepStatus::NotRun => "2",
+        StepStatus::Failed => "1;31",
+        StepStatus::Cancelled => "33",
+    }
+}
+
+fn summary(ended: &Ended, told: Told, colour: bool) -> [String; 2] {
+    let outcome = match ended.outcome {
+        PipelineOutcome::Succeeded => "1;32",
+        PipelineOutcome::Failed { .. } | PipelineOutcome::Cancelled { .. } => "1;31",
+    };
+    let outcome = painted(ended.outcome.word(), outcome, colour);
+    let written = match told.written {
+        0 => String::new(),
+        written => format!("; {} written", bytes(written)),
+    };
+    let (took, counts) = (duration(ended.took_us()), counts(ended));
+    [
+        format!("{outcome} in {took}: {counts}{written}"),
+        format!("  run  wharf show {}", ended.id),
+    ]
 }
 
 /// How many steps ended how, for people.

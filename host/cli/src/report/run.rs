@@ -2,11 +2,9 @@
 //! summary at the end.
 
 use std::io::IsTerminal;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use wharf_model::event::{Event, Stream};
@@ -16,12 +14,8 @@ use wharf_runner::{IoCounters, Surroundings};
 use wharf_sandbox::Progress;
 use wharf_store::Store;
 
-use super::{bytes, duration, err, events, file_name, inert, out};
-
-/// How often the bar is drawn.
-const FRAME: Duration = Duration::from_millis(100);
-/// How often programs are told how far a step has come.
-const TOLD: Duration = Duration::from_secs(1);
+use super::progress::{FRAME, SPINNER, TOLD, draw, said, style};
+use super::{bytes, duration, err, events, file_name, inert, out, painted};
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,19 +122,6 @@ fn bar() -> ProgressBar {
     bar
 }
 
-/// How the bar looks: where nothing is known, in bytes, and in other units.
-const SPINNER: &str = "{spinner} {prefix}  {wide_msg}";
-const BYTES: &str = "{spinner} {prefix}  [{bar:20}] {binary_bytes}/{binary_total_bytes}  \
-                     {binary_bytes_per_sec}  {eta} left {wide_msg}";
-const COUNT: &str = "{spinner} {prefix}  [{bar:20}] {human_pos}/{human_len} {msg}  {eta} left";
-
-/// A test parses all templates.
-fn style(template: &str) -> ProgressStyle {
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.progress_chars("=> ")
-}
-
 impl View {
     async fn show(mut self, mut events: UnboundedReceiver<Event>) -> Result<(), Fault> {
         let mut shown = Ok(());
@@ -161,7 +142,11 @@ impl View {
                     }
                     None => break,
                 },
-                _ = frames.tick(), if self.bar.is_some() => self.draw(),
+                _ = frames.tick() => {
+                    if let Some(bar) = &self.bar {
+                        draw(bar, &self.progress, &self.counters);
+                    }
+                }
                 _ = tellings.tick(), if self.style == Style::Json => {
                     shown = shown.and(self.tell_progress());
                 }
@@ -208,18 +193,13 @@ impl View {
         if self.style != Style::Json {
             return Ok(());
         }
-        let said = self.said();
+        let said = said(&self.progress);
         if said == self.told {
             return Ok(());
         }
         self.told = said.clone();
         let Progress { done, total, unit } = said;
         self.event(&Event::Progress { done, total, unit })
-    }
-
-    fn said(&self) -> Progress {
-        let said = self.progress.lock();
-        said.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn phase(&self, text: &str) {
@@ -249,33 +229,6 @@ impl View {
             Some(bar) => bar.suspend(|| out(&line)),
             None => out(&line),
         }
-    }
-
-    /// Draws what the step says of its progress; where it says nothing, how
-    /// much of its inputs it has read.
-    fn draw(&self) {
-        let Some(bar) = &self.bar else { return };
-        let said = self.said();
-        let (read, to_read) = (
-            self.counters.read.load(Ordering::Relaxed),
-            self.counters.to_read.load(Ordering::Relaxed),
-        );
-        match said.total {
-            Some(total) if total > 0 => {
-                let in_bytes = said.unit == "bytes" || said.unit == "B";
-                bar.set_style(style(if in_bytes { BYTES } else { COUNT }));
-                bar.set_length(total);
-                bar.set_position(said.done.min(total));
-                bar.set_message(if in_bytes { String::new() } else { said.unit });
-            }
-            _ if to_read > 0 && read > 0 => {
-                bar.set_style(style(BYTES));
-                bar.set_length(to_read);
-                bar.set_position(read.min(to_read));
-            }
-            _ => {}
-        }
-        bar.tick();
     }
 }
 
@@ -315,14 +268,6 @@ fn failure(record: &Record) {
     }
 }
 
-fn painted(text: &str, code: &str, colour: bool) -> String {
-    if colour {
-        format!("\x1b[{code}m{text}\x1b[0m")
-    } else {
-        text.to_owned()
-    }
-}
-
 fn table(outputs: &[Artifact]) {
     let width = |text: fn(&Artifact) -> &str| {
         outputs
@@ -343,17 +288,5 @@ fn table(outputs: &[Artifact]) {
             output.path,
             bytes(output.size)
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_templates_are_valid() {
-        for template in [SPINNER, BYTES, COUNT] {
-            assert!(ProgressStyle::with_template(template).is_ok());
-        }
     }
 }

@@ -61,6 +61,14 @@ impl Capacity {
     }
 }
 
+/// What a step and its result go by.
+#[derive(Clone, Copy)]
+struct Identity {
+    seed: u64,
+    key: Digest,
+    commit: Digest,
+}
+
 /// An item of a step, with what it is bound to.
 pub(super) struct Item {
     pub(super) step: usize,
@@ -155,11 +163,28 @@ impl Shared {
 
     async fn try_execute(&self, item: &Item, end: &mut ItemEnd) -> Result<(), Fault> {
         let step = &self.request.loaded.checked.steps[item.step];
-        let mut stored = self.stored(step, item).await?;
+        let stored = self.stored(step, item).await?;
         let (seed, key) = stored.key();
         let commit = self.commit_key(&stored, &key, item);
+        let identity = Identity { seed, key, commit };
         let same = self.same_as(&commit);
-        let _alone = same.lock().await;
+        let alone = same.lock().await;
+        let done = self.find_or_run(step, stored, identity, item, end).await;
+        drop(alone);
+        self.forget_same(&commit, same);
+        done
+    }
+
+    /// Finds a step committed, or runs it.
+    async fn find_or_run(
+        &self,
+        step: &CheckedStep,
+        stored: StoredStep,
+        identity: Identity,
+        item: &Item,
+        end: &mut ItemEnd,
+    ) -> Result<(), Fault> {
+        let commit = identity.commit;
         if (!item.anew || item.must_be_committed)
             && let Some(record) = self.runner.store.commit_of(&commit).await?
         {
@@ -181,10 +206,28 @@ impl Shared {
                 Fault::new(ErrorKind::Pipeline, message).hint("run it first, or choose it, too")
             );
         }
-        let retries = step.retries;
+        self.run(step.retries, stored, identity, item, end).await
+    }
+
+    /// Runs a step, and again where that may help.
+    async fn run(
+        &self,
+        retries: Retries,
+        mut stored: StoredStep,
+        identity: Identity,
+        item: &Item,
+        end: &mut ItemEnd,
+    ) -> Result<(), Fault> {
+        let Identity { seed, key, commit } = identity;
         for attempt in 1.. {
             if let Some(by) = *self.connections.cancel.borrow() {
                 return cancelled(end, by);
+            }
+            let Some(room) = self.room(&stored).await else {
+                continue;
+            };
+            if attempt == 1 {
+                end.began = self.runner.clock.elapsed();
             }
             stored.pipeline = Some(self.pipeline_step(item, attempt));
             let number = self.attempts.fetch_add(1, Ordering::Relaxed) + 1;
@@ -197,7 +240,7 @@ impl Shared {
                 key,
                 commit,
             };
-            let why = match self.attempt(&stored, attempted, item, attempt).await {
+            let (message, transient) = match self.attempt(&stored, attempted, item, room).await {
                 Ok(record) => match &record.outcome {
                     Outcome::Succeeded { .. } => {
                         end.status = StepStatus::Succeeded;
@@ -205,14 +248,13 @@ impl Shared {
                         return Ok(());
                     }
                     Outcome::Cancelled { by } => return cancelled(end, *by),
-                    outcome => (outcome.to_string(), is_transient(outcome)),
+                    outcome => (reason(outcome), is_transient(outcome)),
                 },
                 Err(fault) => match *self.connections.cancel.borrow() {
                     Some(by) => return cancelled(end, by),
                     None => (fault.to_string(), is_retryable(&fault)),
                 },
             };
-            let (message, transient) = why;
             if !transient || attempt > retries.count {
                 end.message = Some(message);
                 end.retryable = transient;
@@ -226,6 +268,18 @@ impl Shared {
     fn same_as(&self, commit: &Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut same = self.same.lock().unwrap_or_else(PoisonError::into_inner);
         same.entry(*commit).or_default().clone()
+    }
+
+    /// Keeps nothing of a step that nobody else waits for.
+    fn forget_same(&self, commit: &Digest, same: Arc<tokio::sync::Mutex<()>>) {
+        let mut all = self.same.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(same);
+        if all
+            .get(commit)
+            .is_some_and(|same| Arc::strong_count(same) == 1)
+        {
+            all.remove(commit);
+        }
     }
 
     /// Waits before the next attempt, or until the run is stopped.
@@ -243,25 +297,29 @@ impl Shared {
         }
     }
 
+    /// Waits for a core and the memory that a step may take; nothing where the run is
+    /// stopped meanwhile.
+    async fn room(&self, stored: &StoredStep) -> Option<impl Send + '_> {
+        let memory = stored.limits.memory.0.div_ceil(MIB).max(1);
+        let memory = u32::try_from(memory).unwrap_or(u32::MAX);
+        let room = async {
+            let memory = self.capacity.memory.acquire_many(memory).await;
+            (memory, self.capacity.cores.acquire().await)
+        };
+        tokio::select! {
+            room = room => Some(room),
+            _ = stopped(self.connections.cancel.clone()) => None,
+        }
+    }
+
     async fn attempt(
         &self,
         stored: &StoredStep,
         attempt: Attempt,
         item: &Item,
-        number: u32,
+        room: impl Send,
     ) -> Result<Record, Fault> {
-        let memory = stored.limits.memory.0.div_ceil(MIB).max(1);
-        let memory = u32::try_from(memory).unwrap_or(u32::MAX);
-        let permits = async {
-            let memory = self.capacity.memory.acquire_many(memory).await;
-            (memory, self.capacity.cores.acquire().await)
-        };
-        let cancel = self.connections.cancel.clone();
-        let permits = tokio::select! {
-            permits = permits => permits,
-            // Whoever asked sees that it was stopped.
-            _ = stopped(cancel) => return Err(Fault::internal("the run was stopped")),
-        };
+        let number = stored.pipeline.as_ref().map_or(1, |of| of.attempt);
         let watch = Watch::default();
         self.tell(PipelineEvent::StepStarted {
             of: item.of.clone(),
@@ -281,7 +339,7 @@ impl Shared {
                 self.tell(PipelineEvent::Step { of, said });
             }
         };
-        let running = self.runner.attempt(stored, attempt, told, permits);
+        let running = self.runner.attempt(stored, attempt, told, room);
         let (record, ()) = tokio::join!(running, passing);
         record
     }
@@ -412,6 +470,14 @@ fn cancelled(end: &mut ItemEnd, by: Cancellation) -> Result<(), Fault> {
     end.status = StepStatus::Cancelled;
     end.message = Some(Outcome::Cancelled { by }.to_string());
     Ok(())
+}
+
+/// Why a step failed, without saying that it did.
+fn reason(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed { message, .. } => message.clone(),
+        outcome => outcome.to_string(),
+    }
 }
 
 const fn is_transient(outcome: &Outcome) -> bool {
