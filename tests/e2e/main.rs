@@ -6,7 +6,9 @@
 mod artifacts;
 mod bad_components;
 mod bad_input;
+mod bad_pipelines;
 mod cancel;
+mod clock_skew;
 mod compile_cache;
 mod concurrency;
 mod determinism;

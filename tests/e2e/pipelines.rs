@@ -235,9 +235,11 @@ steps:
     run(&project, "--partition 2013-13")
         .exits(2)
         .says(&["2013-13"]);
-    run(&project, "--partition 2013-10")
-        .exits(1)
-        .says(&["`data-2013-10.csv` does not exist"]);
+    let missing = run(&project, "--from 2013-09 --to 2013-12").exits(2);
+    missing.says(&[
+        "`data-2013-9.csv` does not exist (`data` of the step `facts`, partition 2013-09)",
+        "`data-2013-10.csv` does not exist",
+    ]);
 }
 
 #[test]

@@ -138,6 +138,13 @@ async fn run_all(
         }))
     });
     let requests: Vec<_> = requests.collect::<Result<_, Fault>>()?;
+    let mut problems = Vec::new();
+    for request in &requests {
+        problems.extend(runner.missing(request).await);
+    }
+    if !problems.is_empty() {
+        return Err(Ending::BadRequest(BadRequest { problems }));
+    }
     if only_plan {
         return plan_all(&runner, requests, cancel, args.json).await;
     }

@@ -10,6 +10,7 @@
 //! goes on when the same is asked for again.
 
 mod execute;
+mod inputs;
 mod load;
 mod pinned;
 mod plan;

@@ -13,6 +13,7 @@ use wharf_model::{ErrorKind, Fault};
 use wharf_store::Store;
 
 use super::scope::Handle;
+use crate::source::cannot_read;
 use crate::stored::StoredInput;
 use crate::transfer;
 
@@ -61,19 +62,8 @@ impl Pinned {
     }
 
     async fn put(&self, path: &Path, shape: Shape) -> Result<Arc<StoredInput>, Fault> {
-        let is_folder = path.is_dir();
-        let wrong = match (shape, is_folder) {
-            (Shape::File, true) => Some("is a folder; a file is wanted"),
-            (Shape::Tree, false) if path.exists() => Some("is a file; a folder is wanted"),
-            _ => None,
-        };
+        check_shape(path, shape)?;
         let shown = path.display().to_string();
-        if let Some(wrong) = wrong {
-            return Err(Fault::new(
-                ErrorKind::Input,
-                format!("the input `{shown}` {wrong}"),
-            ));
-        }
         let content = match self.dry {
             true => transfer::content(path).await?,
             false => transfer::put(&self.store, path).await?,
@@ -108,6 +98,22 @@ impl Pinned {
             metadata,
         }))
     }
+}
+
+/// A file must be there where one is wanted, and a folder where one is.
+///
+/// # Errors
+/// [`ErrorKind::Input`].
+pub(super) fn check_shape(path: &Path, shape: Shape) -> Result<(), Fault> {
+    let found = path.metadata();
+    let is_folder = found.map_err(|error| cannot_read(path, &error))?.is_dir();
+    let wrong = match (shape, is_folder) {
+        (Shape::File, true) => "is a folder; a file is wanted",
+        (Shape::Tree, false) => "is a file; a folder is wanted",
+        (Shape::File | Shape::Tree | Shape::Either, _) => return Ok(()),
+    };
+    let message = format!("the input `{}` {wrong}", path.display());
+    Err(Fault::new(ErrorKind::Input, message))
 }
 
 fn cell<K: Ord>(cells: &Mutex<BTreeMap<K, Cell>>, key: K) -> Cell {

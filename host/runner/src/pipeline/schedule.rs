@@ -18,6 +18,7 @@ use wharf_model::pipeline_run::{
     ENDED_FORMAT, Ended, PipelineOutcome, STARTED_FORMAT, Started, StepEnd, StepStatus,
     UsedComponent,
 };
+use wharf_model::plan::Problem;
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_store::{Author, NewTag, NewVersion};
 
@@ -81,6 +82,11 @@ impl PipelineRunner {
             took_us: micros(self.runner.clock.elapsed().saturating_sub(began)),
         });
         Ok(ended)
+    }
+
+    /// The inputs that a run is sure to need, and that are not there.
+    pub async fn missing(&self, request: &PipelineRequest) -> Vec<Problem> {
+        super::inputs::missing(&self.runner.store, request).await
     }
 
     /// Says what a run would do, and does nothing.

@@ -183,6 +183,19 @@ impl CheckedStep {
             .collect()
     }
 
+    /// The artifacts that are known already, by parameter: where nothing in `scope` is
+    /// missing yet. What cannot be told is left out.
+    pub fn known_artifacts<S: Scope>(&self, scope: &S) -> Vec<(&str, Arity, Vec<S::Artifact>)> {
+        let known = self.bindings.iter().filter_map(|binding| {
+            let Wanted::Inputs { shape, arity } = binding.wanted else {
+                return None;
+            };
+            let artifacts = artifacts(&binding.source, shape, scope).ok()?;
+            Some((&*binding.name, arity, artifacts))
+        });
+        known.collect()
+    }
+
     /// The arguments of a program that follow its values.
     ///
     /// # Errors

@@ -1,0 +1,99 @@
+//! Looks for the inputs that a run is sure to need, before it starts: a file that is
+//! missing is told at once, not when its step begins.
+
+use std::collections::BTreeMap;
+
+use wharf_model::Fault;
+use wharf_model::pipeline::CheckedStep;
+use wharf_model::plan::Problem;
+use wharf_model::signature::Arity;
+use wharf_store::Store;
+
+use super::PipelineRequest;
+use super::load::beside;
+use super::pinned::check_shape;
+use super::scope::{Handle, RunScope, StepState};
+
+/// Items of a step whose inputs are looked for: of the others, their steps tell.
+const LOOKED_AT: usize = 1000;
+
+/// Artifacts that are not there although the file or the command line names them, for
+/// steps that nothing can skip.
+pub(super) async fn missing(store: &Store, request: &PipelineRequest) -> Vec<Problem> {
+    let steps = &request.loaded.checked.steps;
+    let states = vec![StepState::default(); steps.len()];
+    let scope = RunScope {
+        parameters: &request.parameters,
+        steps: &states,
+        slice: request.slice.as_ref(),
+        folder: beside(&request.loaded.file),
+        item: None,
+        own: None,
+    };
+    let mut certain: Vec<bool> = Vec::with_capacity(steps.len());
+    let mut wanted = BTreeMap::new();
+    for step in steps {
+        let is_wanted = matches!(step.is_wanted(&scope), Ok(true));
+        let is_certain = is_wanted && step.depends_on.iter().all(|on| certain[*on]);
+        certain.push(is_certain);
+        if is_certain && is_chosen(step, request) {
+            // A list that is not known yet, or is none, is seen when the step begins.
+            let items = step.items(&scope).unwrap_or_default();
+            match items {
+                None => collect(step, &scope, &mut wanted),
+                Some(items) => {
+                    for item in items.iter().take(LOOKED_AT) {
+                        let item = Some(item);
+                        collect(step, &RunScope { item, ..scope }, &mut wanted);
+                    }
+                }
+            }
+        }
+    }
+    let partition = request.slice.as_ref();
+    let partition = partition.map(|slice| format!(", partition {}", slice.name));
+    let partition = partition.unwrap_or_default();
+    let mut problems = Vec::new();
+    for (handle, (step, parameter)) in wanted.values() {
+        if let Err(fault) = look(store, handle).await {
+            problems.push(Problem {
+                kind: fault.kind(),
+                message: format!("{fault} (`{parameter}` of the step `{step}`{partition})"),
+                hint: fault.advice().map(str::to_owned),
+            });
+        }
+    }
+    problems
+}
+
+fn is_chosen(step: &CheckedStep, request: &PipelineRequest) -> bool {
+    let only = request.selection.only.as_ref();
+    step.uses.is_some() && only.is_none_or(|only| only.contains(&step.name))
+}
+
+type WantedBy<'a> = BTreeMap<String, (Handle, (&'a str, &'a str))>;
+
+/// Adds what a step, or one of its items, is given; each once.
+fn collect<'a>(step: &'a CheckedStep, scope: &RunScope<'_>, wanted: &mut WantedBy<'a>) {
+    for (parameter, arity, artifacts) in step.known_artifacts(scope) {
+        for handle in artifacts {
+            let name = match &handle {
+                Handle::Path(path, shape) => format!("{shape:?} {}", path.display()),
+                // One that may be missing is nothing then.
+                Handle::Named(_) if arity == Arity::Optional => continue,
+                Handle::Named(reference) => reference.to_string(),
+                Handle::Stored(_) => continue,
+            };
+            let by = (step.name.as_str(), parameter);
+            wanted.entry(name).or_insert((handle, by));
+        }
+    }
+}
+
+async fn look(store: &Store, handle: &Handle) -> Result<(), Fault> {
+    match handle {
+        Handle::Path(path, shape) => check_shape(path, *shape),
+        Handle::Named(reference) => store.version(reference).await.map(drop),
+        Handle::Stored(_) => Ok(()),
+    }
+}
