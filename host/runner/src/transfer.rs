@@ -42,17 +42,7 @@ pub async fn content(path: &Path) -> Result<Content, Fault> {
         drop(OpenFile::open(path)?);
         return Store::content_of_file(path).await;
     }
-    let folder = Dir::open_ambient_dir(path, ambient_authority());
-    let folder = folder.map_err(|error| cannot_read(path, &error))?;
-    let mut files = Vec::new();
-    for (entry, _) in list(&folder, path)? {
-        let content = Store::content_of_file(&path.join(entry.path.as_str())).await?;
-        files.push(Listed {
-            path: entry.path,
-            digest: content.digest,
-            size: content.size,
-        });
-    }
+    let files = each_file(path, None).await?;
     let (count, size) = (files.len() as u64, files.iter().map(|file| file.size).sum());
     Ok(Content {
         digest: tree_digest(files),
@@ -63,18 +53,28 @@ pub async fn content(path: &Path) -> Result<Content, Fault> {
 }
 
 async fn put_folder(store: &Store, path: &Path) -> Result<Content, Fault> {
+    let files = each_file(path, Some(store)).await?;
+    store.put_tree(files).await
+}
+
+/// The files of a folder; each is kept where a store is given.
+async fn each_file(path: &Path, store: Option<&Store>) -> Result<Vec<Listed>, Fault> {
     let folder = Dir::open_ambient_dir(path, ambient_authority());
     let folder = folder.map_err(|error| cannot_read(path, &error))?;
     let mut files = Vec::new();
     for (entry, _) in list(&folder, path)? {
-        let content = store.put_file(&path.join(entry.path.as_str())).await?;
+        let path = path.join(entry.path.as_str());
+        let content = match store {
+            Some(store) => store.put_file(&path).await?,
+            None => Store::content_of_file(&path).await?,
+        };
         files.push(Listed {
             path: entry.path,
             digest: content.digest,
             size: content.size,
         });
     }
-    store.put_tree(files).await
+    Ok(files)
 }
 
 /// Makes a file or a folder of an artifact, whole or not at all. `told` is called
