@@ -42,7 +42,7 @@ pub(crate) enum Language {
 }
 
 /// The guests in `guest-examples/NAME`.
-const EXAMPLES: [(&str, Language); 16] = [
+const EXAMPLES: [(&str, Language); 18] = [
     ("noop", Language::Rust),
     ("copy", Language::Rust),
     ("lines", Language::Rust),
@@ -50,6 +50,8 @@ const EXAMPLES: [(&str, Language); 16] = [
     ("train", Language::Rust),
     ("evaluate", Language::Rust),
     ("compare", Language::Rust),
+    ("summarise", Language::Rust),
+    ("merge", Language::Rust),
     ("tree", Language::Rust),
     ("values", Language::Rust),
     ("facts", Language::Rust),

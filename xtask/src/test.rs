@@ -14,7 +14,7 @@ use crate::venv::{self, Environment};
 use crate::{cargo, data, guests, process, services};
 
 /// Guests' libraries with tests of their own, which run natively.
-const GUEST_LIBRARIES: [&str; 2] = ["artifact-io", "logistic"];
+const GUEST_LIBRARIES: [&str; 3] = ["artifact-io", "flights", "logistic"];
 
 /// Runs every test; with `all`, also what takes too long for each change.
 pub(crate) fn run(context: &Context, all: bool) -> Result<()> {

@@ -75,6 +75,16 @@ impl Page {
         }
     }
 
+    /// A file in the reader's folder.
+    pub(crate) fn read(&self, name: &str) -> String {
+        self.project.text(&format!("reader/{name}"))
+    }
+
+    /// `wharf` in the reader's folder.
+    pub(crate) fn wharf(&self, arguments: &[&str]) -> Wharf {
+        self.as_reader(self.project.wharf(arguments))
+    }
+
     /// Runs all that the page says to run, and compares what is printed.
     #[track_caller]
     pub(crate) fn follow(&self) {
