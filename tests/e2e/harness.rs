@@ -2,6 +2,7 @@
 
 mod command;
 mod disk;
+mod page;
 mod project;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use command::{Ended, Running, Wharf};
 pub(crate) use disk::SmallDisk;
+pub(crate) use page::Page;
 pub(crate) use project::{Project, Refusal, names_in};
 
 /// The binary under test.

@@ -21,6 +21,7 @@ mod inspect;
 mod kills;
 mod limits;
 mod outputs;
+mod pages;
 mod pipelines;
 mod preview1;
 mod programs;

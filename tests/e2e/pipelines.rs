@@ -123,6 +123,8 @@ fn a_pipeline_and_a_single_run_make_the_same() {
     let project = project(TRAIN, &["train", "evaluate"]);
     let ended = run_json(&project, "--only train", 0);
     assert_eq!(statuses(&ended), ["train succeeded"]);
+    let shown = project.wharf(["show", "last/train"]).run().exits(0);
+    assert!(shown.stdout.contains("output       model\n"), "{shown}");
     project
         .wharf(["artifact", "get", "cancer-model", "stored.json"])
         .run()
@@ -229,6 +231,9 @@ steps:
     assert_eq!(again.stdout.matches("\"cached\"").count(), 3);
     let one = run_json(&project, "--partition 2013-12", 0);
     assert_eq!(statuses(&one), ["facts cached"]);
+    run(&project, "--from 2013-11 --to 2013-12")
+        .exits(0)
+        .says(&["2013-11 succeeded in", "2013-12 succeeded in"]);
     run(&project, "")
         .exits(2)
         .says(&["none is given", "--partition"]);

@@ -54,6 +54,44 @@ fn noop_reads_an_input_and_writes_an_output() {
 }
 
 #[test]
+fn compare_judges_by_rows_that_neither_model_has_seen() {
+    let project = split_table();
+    for (model, epochs) in [("model=good", "epochs=200"), ("model=poor", "epochs=1")] {
+        let arguments = ["data=train.csv", model, epochs];
+        project.step(&guest("train"), &arguments).results();
+    }
+    let compare = |challenger: &str, champion: &str| {
+        let challenger = format!("challenger={challenger}");
+        let champion = format!("champion={champion}");
+        let all = ["data=test.csv", &challenger, &champion];
+        let given = if champion == "champion=" {
+            &all[..2]
+        } else {
+            &all
+        };
+        project.step(&guest("compare"), given)
+    };
+    let (good, poor) = (evaluate(&project, "good"), evaluate(&project, "poor"));
+    let first = compare("poor", "").results();
+    assert_eq!(first["champion-accuracy"], Json::Null);
+    assert_eq!(first["better"], true);
+    let better = compare("good", "poor").results();
+    let wanted = json!({
+        "accuracy": good["accuracy"],
+        "champion-accuracy": poor["accuracy"],
+        "loss": good["loss"],
+        "champion-loss": poor["loss"],
+        "better": true,
+    });
+    assert_eq!(better, wanted);
+    assert_eq!(compare("poor", "good").results()["better"], false);
+    assert_eq!(compare("good", "good").results()["better"], false);
+    let failed = compare("good", "test.csv").record(1);
+    let message = failed["outcome"]["message"].as_str().unwrap();
+    assert!(message.starts_with("champion: "), "{message}");
+}
+
+#[test]
 fn split_writes_every_row_to_one_of_its_outputs() {
     let project = split_table();
     project.holds(&["all.csv", "test.csv", "train.csv"]);

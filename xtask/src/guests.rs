@@ -42,13 +42,16 @@ pub(crate) enum Language {
 }
 
 /// The guests in `guest-examples/NAME`.
-const EXAMPLES: [(&str, Language); 15] = [
+const EXAMPLES: [(&str, Language); 18] = [
     ("noop", Language::Rust),
     ("copy", Language::Rust),
     ("lines", Language::Rust),
     ("split", Language::Rust),
     ("train", Language::Rust),
     ("evaluate", Language::Rust),
+    ("compare", Language::Rust),
+    ("summarise", Language::Rust),
+    ("merge", Language::Rust),
     ("tree", Language::Rust),
     ("values", Language::Rust),
     ("facts", Language::Rust),

@@ -8,6 +8,7 @@ mod bench;
 mod c;
 mod cargo;
 mod context;
+mod data;
 mod demo;
 mod go;
 mod guests;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(long, value_name = "NAME", num_args = 1..)]
         only: Vec<String>,
     },
+    /// Fetches the data sets of examples and tests into `target/data`.
+    Data,
     /// Installs the storage services that tests run against.
     Services,
     /// Makes a Python environment with pinned packages, and prints its folder.
@@ -76,6 +79,7 @@ fn main() -> Result<()> {
         Command::Bench(bench) => bench::run(&context, &bench),
         Command::Guests { only } if only.is_empty() => guests::build_all(&context),
         Command::Guests { only } => guests::build_only(&context, &only),
+        Command::Data => data::ensure(&context),
         Command::Services => services::ensure(&context),
         Command::Venv { environment } => {
             println!(

@@ -11,10 +11,11 @@ use crate::stamp::Recipe;
 use crate::toolchain::{RustToolchain, TARGET};
 
 /// Files that all Rust guests are made from, beside their own.
-const SHARED: [&str; 4] = [
+const SHARED: [&str; 5] = [
     "guest-examples/Cargo.toml",
     "guest-examples/Cargo.lock",
     "guest-examples/artifact-io",
+    "guest-examples/flights",
     "guest-examples/logistic",
 ];
 

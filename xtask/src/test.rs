@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result};
 use crate::bench::{self, Bench};
 use crate::context::Context;
 use crate::venv::{self, Environment};
-use crate::{cargo, guests, process, services};
+use crate::{cargo, data, guests, process, services};
 
 /// Guests' libraries with tests of their own, which run natively.
-const GUEST_LIBRARIES: [&str; 2] = ["artifact-io", "logistic"];
+const GUEST_LIBRARIES: [&str; 3] = ["artifact-io", "flights", "logistic"];
 
 /// Runs every test; with `all`, also what takes too long for each change.
 pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
@@ -26,6 +26,7 @@ pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
     phases.run("Python packages that tests compare with", || {
         venv::ensure(context, Environment::Test).map(drop)
     })?;
+    phases.run("data sets", || data::ensure(context))?;
     phases.run("storage services", || services::ensure(context))?;
     phases.run("build", || {
         process::show(cargo::cargo(context).args(["test", "--workspace", "--locked", "--no-run"]))

