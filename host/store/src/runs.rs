@@ -94,32 +94,7 @@ impl Store {
         Ok(ids)
     }
 
-    /// The run whose id is, begins or ends with a text; `last` is the newest.
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnknownRun`] where none or several fit.
-    pub async fn find_run(&self, text: &str) -> Result<RunId, Fault> {
-        let ids = self.runs().await?;
-        if text == "last" {
-            return ids.into_iter().next().ok_or_else(|| self.unknown(text));
-        }
-        if text.is_empty() {
-            return Err(self.unknown(text));
-        }
-        let fits = |id: &&RunId| id.as_str().starts_with(text) || id.as_str().ends_with(text);
-        let fitting: Vec<_> = ids.iter().filter(fits).collect();
-        match &fitting[..] {
-            [id] => Ok((*id).clone()),
-            [] => Err(self.unknown(text)),
-            several => Err(Fault::new(
-                ErrorKind::UnknownRun,
-                format!("{} runs begin or end with `{text}`", several.len()),
-            )
-            .hint("give more of the id")),
-        }
-    }
-
-    fn unknown(&self, text: &str) -> Fault {
+    pub(crate) fn unknown(&self, text: &str) -> Fault {
         Fault::new(
             ErrorKind::UnknownRun,
             format!("there is no run `{text}` in the store {}", self.place()),

@@ -108,6 +108,58 @@ async fn a_record_is_written_once() {
 }
 
 #[tokio::test]
+async fn runs_of_pipelines_and_of_steps_are_found_together() {
+    let (_folder, stores) = stores();
+    for store in stores {
+        let find = async |text: &str| store.find_any_run(text).await;
+        assert_eq!(
+            find("last").await.unwrap_err().kind(),
+            ErrorKind::UnknownRun
+        );
+        store.put_run(&record("01-aa"), &[]).await.unwrap();
+        let step = FoundRun::Step("01-aa".parse().unwrap());
+        assert_eq!(find("last").await.unwrap(), step);
+        let started = started("02-bb");
+        store.put_started(&started).await.unwrap();
+        store.put_run(&record("02-bb-1"), &[]).await.unwrap();
+        let pipeline = FoundRun::Pipeline("02-bb".parse().unwrap());
+        // The attempt at one of its steps is a part of it.
+        for text in ["last", "02", "02-bb", "bb"] {
+            assert_eq!(find(text).await.unwrap(), pipeline, "{text}");
+        }
+        let attempt = FoundRun::Step("02-bb-1".parse().unwrap());
+        assert_eq!(find("02-bb-1").await.unwrap(), attempt);
+        assert_eq!(find("aa").await.unwrap(), step);
+        for text in ["0", "", "x"] {
+            let kind = find(text).await.unwrap_err().kind();
+            assert_eq!(kind, ErrorKind::UnknownRun, "{text}");
+        }
+        store.put_run(&record("03-cc"), &[]).await.unwrap();
+        let newest = FoundRun::Step("03-cc".parse().unwrap());
+        assert_eq!(find("last").await.unwrap(), newest);
+    }
+}
+
+fn started(id: &str) -> wharf_model::pipeline_run::Started {
+    let host = record(id).host;
+    wharf_model::pipeline_run::Started {
+        format: wharf_model::pipeline_run::STARTED_FORMAT.to_owned(),
+        id: id.parse().unwrap(),
+        name: "pipeline".into(),
+        file: "pipeline.yaml".into(),
+        definition: wharf_model::Content::of(b"steps: {}"),
+        components: vec![],
+        parameters: serde_json::Map::new(),
+        partition: None,
+        logical_time: DEFAULT_LOGICAL_TIME,
+        stack: None,
+        host,
+        by: "somebody".into(),
+        started: DEFAULT_LOGICAL_TIME,
+    }
+}
+
+#[tokio::test]
 async fn runs_are_found_newest_first() {
     let (_folder, stores) = stores();
     for store in stores {
