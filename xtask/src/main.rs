@@ -5,6 +5,7 @@
 //! is built by cargo alone.
 
 mod bench;
+mod browser;
 mod c;
 mod cargo;
 mod context;
@@ -59,6 +60,8 @@ enum Command {
     },
     /// Installs the storage services that tests run against.
     Services,
+    /// Installs the browser that tests look at pages with, where there is none.
+    Browser,
     /// Makes a Python environment with pinned packages, and prints its folder.
     Venv {
         /// Which one.
@@ -77,6 +80,7 @@ fn main() -> Result<()> {
         Command::Guests { only } if only.is_empty() => guests::build_all(&context),
         Command::Guests { only } => guests::build_only(&context, &only),
         Command::Services => services::ensure(&context),
+        Command::Browser => browser::ensure(&context),
         Command::Venv { environment } => {
             println!(
                 "{}",

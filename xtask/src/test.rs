@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use crate::bench::{self, Bench};
 use crate::context::Context;
 use crate::venv::{self, Environment};
-use crate::{cargo, guests, process, services};
+use crate::{browser, cargo, guests, process, services};
 
 /// Guests' libraries with tests of their own, which run natively.
 const GUEST_LIBRARIES: [&str; 2] = ["artifact-io", "logistic"];
@@ -27,6 +27,7 @@ pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
         venv::ensure(context, Environment::Test).map(drop)
     })?;
     phases.run("storage services", || services::ensure(context))?;
+    phases.run("browser", || browser::ensure(context))?;
     phases.run("build", || {
         process::show(cargo::cargo(context).args(["test", "--workspace", "--locked", "--no-run"]))
     })?;
