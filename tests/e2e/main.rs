@@ -23,6 +23,7 @@ mod pipelines;
 mod preview1;
 mod programs;
 mod records;
+mod report;
 mod stacks;
 mod streaming;
 mod typed;

@@ -4,6 +4,7 @@ mod artifact;
 mod doctor;
 mod inspect;
 mod pipeline;
+mod report;
 mod run;
 mod runs;
 mod show;
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> Ending {
         Command::Inspect(args) => inspect::inspect(&args).into(),
         Command::Runs(args) => runs::runs(&args).into(),
         Command::Show(args) => show::show(&args).into(),
+        Command::Report(args) => report::report(&args).into(),
         Command::Pipeline(args) => pipeline::pipeline(args),
         Command::Artifact(args) => artifact::artifact(&args).into(),
         Command::Gc(args) => upkeep::gc(&args).into(),

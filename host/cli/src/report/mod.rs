@@ -3,6 +3,7 @@
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod mistakes;
+pub(crate) mod page;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
 pub(crate) mod run;
