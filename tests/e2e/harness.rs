@@ -1,5 +1,6 @@
 //! Where the parts under test are, and what it takes to run them.
 
+mod browser;
 mod command;
 mod disk;
 mod page;
@@ -8,6 +9,7 @@ mod project;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(crate) use browser::{Browser, Window};
 pub(crate) use command::{Ended, Running, Wharf};
 pub(crate) use disk::SmallDisk;
 pub(crate) use page::Page;

@@ -27,6 +27,7 @@ mod preview1;
 mod programs;
 mod records;
 mod replay;
+mod report;
 mod stacks;
 mod streaming;
 mod typed;

@@ -5,6 +5,7 @@
 //! is built by cargo alone.
 
 mod bench;
+mod browser;
 mod c;
 mod cargo;
 mod context;
@@ -62,6 +63,8 @@ enum Command {
     Data,
     /// Installs the storage services that tests run against.
     Services,
+    /// Installs the browser that tests look at pages with, where there is none.
+    Browser,
     /// Makes a Python environment with pinned packages, and prints its folder.
     Venv {
         /// Which one.
@@ -81,6 +84,7 @@ fn main() -> Result<()> {
         Command::Guests { only } => guests::build_only(&context, &only),
         Command::Data => data::ensure(&context),
         Command::Services => services::ensure(&context),
+        Command::Browser => browser::ensure(&context),
         Command::Venv { environment } => {
             println!(
                 "{}",

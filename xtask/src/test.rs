@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use crate::bench::{self, Bench};
 use crate::context::Context;
 use crate::venv::{self, Environment};
-use crate::{cargo, data, guests, process, services};
+use crate::{browser, cargo, data, guests, process, services};
 
 /// Guests' libraries with tests of their own, which run natively.
 const GUEST_LIBRARIES: [&str; 3] = ["artifact-io", "flights", "logistic"];
@@ -28,6 +28,7 @@ pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
     })?;
     phases.run("data sets", || data::ensure(context))?;
     phases.run("storage services", || services::ensure(context))?;
+    phases.run("browser", || browser::ensure(context))?;
     phases.run("build", || {
         process::show(cargo::cargo(context).args(["test", "--workspace", "--locked", "--no-run"]))
     })?;

@@ -41,6 +41,7 @@ impl Cli {
             Command::Runs(args) => args.json,
             Command::Show(args) => args.json,
             Command::Replay(args) => args.json,
+            Command::Report(_) => false,
             Command::Pipeline(args) => args.json(),
             Command::Artifact(args) => args.json(),
             Command::Gc(args) => args.common.json,
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Show(Show),
     /// Run what a record says again, and compare what comes of it
     Replay(Replay),
+    /// Write a page about a run, for a browser
+    Report(Report),
     /// Check, run and draw pipelines
     Pipeline(pipeline::Pipeline),
     /// Keep, find and move named artifacts
@@ -325,6 +328,32 @@ pub(crate) struct Replay {
     /// Print the verdicts as JSON, one a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Write a page about a run, for a browser
+///
+/// The page is one HTML file that needs nothing from elsewhere: how a pipeline went, or
+/// a single run of a step, with its graph, times, results, metrics, logs and lineage.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wharf report last --html
+  wharf report 3f9c2a --html -o report.html")]
+pub(crate) struct Report {
+    /// The id of the run of a pipeline or a step, its beginning or end, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+
+    /// As a page of HTML
+    #[arg(long, required = true)]
+    pub(crate) html: bool,
+
+    /// Where it is written, `-` for standard output [default: wharf-RUN.html here]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf]
+    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
+    pub(crate) store: Option<PathBuf>,
 }
 
 /// Show what this machine offers to Wharf

@@ -52,6 +52,10 @@ impl Store {
             let id = run.id().as_str();
             !text.is_empty() && (id.starts_with(text) || id.ends_with(text))
         };
+        let exact = |run: &&FoundRun| run.id().as_str() == text;
+        if let Some(run) = runs.iter().chain(&attempts).find(exact) {
+            return Ok(run.clone());
+        }
         let mut fitting: Vec<_> = runs.iter().filter(fits).collect();
         if fitting.is_empty() {
             fitting = attempts.iter().filter(fits).collect();

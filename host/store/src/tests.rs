@@ -168,7 +168,7 @@ async fn pipelines_are_found_before_their_attempts() {
     for store in stores {
         store.put_run(&record("019a-11"), &[]).await.unwrap();
         store.put_started(&started("019b-22")).await.unwrap();
-        for attempt in ["019b-22-1", "019b-22-2"] {
+        for attempt in ["019b-22-1", "019b-22-2", "019b-22-20"] {
             store.put_run(&record(attempt), &[]).await.unwrap();
         }
         let pipeline = FoundRun::Pipeline("019b-22".parse().unwrap());

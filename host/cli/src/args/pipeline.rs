@@ -53,7 +53,9 @@ pub(crate) struct Check {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example: wharf pipeline graph pipeline.yaml --format dot | dot -Tsvg")]
+#[command(after_help = "Examples:
+  wharf pipeline graph pipeline.yaml --format svg > pipeline.svg
+  wharf pipeline graph pipeline.yaml --format dot | dot -Tpdf > pipeline.pdf")]
 pub(crate) struct Graph {
     /// The pipeline
     #[arg(value_name = "PIPELINE.yaml")]
@@ -75,6 +77,8 @@ pub(crate) enum Format {
     Mermaid,
     /// For Graphviz
     Dot,
+    /// A picture, for browsers and whatever shows pictures
+    Svg,
 }
 
 /// Run a pipeline

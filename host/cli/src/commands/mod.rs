@@ -5,6 +5,7 @@ mod doctor;
 mod inspect;
 mod pipeline;
 mod replay;
+mod report;
 mod run;
 mod runs;
 mod show;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Ending {
         Command::Runs(args) => runs::runs(&args).into(),
         Command::Show(args) => show::show(&args).into(),
         Command::Replay(args) => replay::replay(&args).into(),
+        Command::Report(args) => report::report(&args).into(),
         Command::Pipeline(args) => pipeline::pipeline(args),
         Command::Artifact(args) => artifact::artifact(&args).into(),
         Command::Gc(args) => upkeep::gc(&args).into(),

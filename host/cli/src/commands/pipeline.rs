@@ -65,10 +65,11 @@ fn check(args: &Check) -> Result<Ending, Ending> {
 
 fn draw(args: &Graph) -> Result<Ending, Ending> {
     let loaded = checked(&args.file, args.cache.as_deref())?;
-    let graph = graph::Graph::of(&loaded.checked);
+    let graph = graph::Graph::of(&loaded.pipeline);
     out(&match args.format {
         Format::Mermaid => graph.mermaid(),
         Format::Dot => graph.dot(),
+        Format::Svg => graph.svg(),
     })?;
     Ok(Ending::Done)
 }

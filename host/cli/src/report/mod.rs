@@ -4,6 +4,7 @@ mod board;
 pub(crate) mod errors;
 pub(crate) mod events;
 pub(crate) mod mistakes;
+pub(crate) mod page;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
 mod progress;

@@ -259,10 +259,21 @@ impl Pipeline {
 impl Step {
     /// Calls `visit` with every expression of the step.
     pub(super) fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a super::expression::Expression)) {
+        self.walk_given(visit);
+        if let Some(when) = &self.when {
+            when.walk(visit);
+        }
+    }
+
+    /// The same without those of its condition.
+    pub(super) fn walk_given<'a>(
+        &'a self,
+        visit: &mut dyn FnMut(&'a super::expression::Expression),
+    ) {
         let named = self.with.iter().chain(&self.inputs).map(|(_, given)| given);
         let publish = self.publish.iter().map(|publish| &publish.value);
         let given = named.chain(publish).chain(&self.arguments);
-        for given in given.chain(&self.when).chain(&self.foreach) {
+        for given in given.chain(&self.foreach) {
             given.walk(visit);
         }
     }

@@ -15,7 +15,9 @@ use crate::component::ComponentFile;
 /// A pipeline that is checked.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The pipeline.
+    /// The pipeline as its file gives it.
+    pub pipeline: Pipeline,
+    /// The pipeline, checked.
     pub checked: Checked,
     /// Its text.
     pub text: String,
@@ -100,6 +102,7 @@ pub async fn load(file: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Loa
     }
     let checked = check(&pipeline, &signatures).map_err(mistakes)?;
     Ok(Loaded {
+        pipeline,
         checked,
         text,
         file: file.to_owned(),

@@ -57,6 +57,13 @@ pub(super) fn check(
     found.finish(checked)
 }
 
+/// The steps by place in the file, each after those that it depends on, where that can
+/// be.
+pub(super) fn step_order(pipeline: &Pipeline) -> Vec<usize> {
+    let steps = names(pipeline).zip(0..).collect();
+    Order::of(pipeline, &steps, &mut Diagnostics::default()).steps
+}
+
 fn names(pipeline: &Pipeline) -> impl Iterator<Item = &str> + Clone {
     pipeline.steps.iter().map(|step| &*step.name.text)
 }

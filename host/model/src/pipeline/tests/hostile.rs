@@ -9,14 +9,14 @@ use crate::pipeline::graph::Graph;
 fn use_all(text: &str) {
     let found = match parse(text) {
         Err(found) => found,
-        Ok(pipeline) => match check_pipeline(&pipeline, &signatures()) {
-            Err(found) => found,
-            Ok(checked) => {
-                let graph = Graph::of(&checked);
-                assert!(graph.mermaid().len() + graph.dot().len() > 0);
-                return;
+        Ok(pipeline) => {
+            let graph = Graph::of(&pipeline);
+            assert!(graph.mermaid().len() + graph.dot().len() + graph.svg().len() > 0);
+            match check_pipeline(&pipeline, &signatures()) {
+                Err(found) => found,
+                Ok(_) => return,
             }
-        },
+        }
     };
     assert!(!found.is_empty());
     for diagnostic in found {

@@ -24,8 +24,9 @@ fn a_chain_of_ten_thousand_steps() {
     assert_eq!(pipeline.steps.len(), STEPS);
     assert_eq!(pipeline.steps[9_999].name, "s9999");
     assert_eq!(pipeline.steps[9_999].depends_on, [9_998]);
-    let drawn = crate::pipeline::graph::Graph::of(&pipeline).dot();
-    assert!(drawn.contains("s9999"));
+    let graph = crate::pipeline::graph::Graph::of(&parse(&text).unwrap());
+    assert!(graph.dot().contains("s9999"));
+    assert!(graph.svg().contains(">s9999<"));
 }
 
 #[test]
