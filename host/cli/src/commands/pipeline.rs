@@ -163,12 +163,14 @@ async fn run_all(
         }
     });
     let mut runs = futures::stream::iter(runs).buffered(PARTITIONS_AT_A_TIME);
-    let mut outcome = PipelineOutcome::Succeeded;
+    let mut outcomes = Vec::new();
     while let Some(ended) = runs.next().await {
         let (ended, told) = ended?;
         reporter.ended(&ended, told)?;
-        outcome = worse(outcome, ended.outcome);
+        outcomes.push(ended.outcome);
     }
+    reporter.all_ended(&outcomes);
+    let outcome = outcomes.into_iter().fold(PipelineOutcome::Succeeded, worse);
     Ok(Ending::RanPipeline(outcome))
 }
 

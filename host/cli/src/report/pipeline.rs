@@ -30,10 +30,18 @@ pub(crate) struct Reporter {
 /// What was told of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
-    /// What goes before each line: the partition that the run is for.
-    partition: String,
+    /// The partition that the run is for.
+    partition: Option<String>,
     /// Bytes of outputs that steps wrote.
     written: u64,
+}
+
+impl Told {
+    /// What goes before each line.
+    fn prefix(&self) -> String {
+        let partition = self.partition.as_ref();
+        partition.map_or_else(String::new, |name| format!("{name} "))
+    }
 }
 
 impl Reporter {
@@ -78,10 +86,7 @@ impl Reporter {
             };
             let Some(event) = event else { break };
             match &event {
-                PipelineEvent::Started {
-                    partition: Some(name),
-                    ..
-                } => told.partition = format!("{name} "),
+                PipelineEvent::Started { partition, .. } => told.partition.clone_from(partition),
                 PipelineEvent::StepEnded { end, output_bytes }
                     if end.status == StepStatus::Succeeded =>
                 {
@@ -90,7 +95,7 @@ impl Reporter {
                 _ => {}
             }
             if let Some(board) = &self.board {
-                follow(board, &event, &told.partition);
+                follow(board, &event, &told.prefix());
             }
             match self.style {
                 Style::Json => {
@@ -99,10 +104,10 @@ impl Reporter {
                 }
                 Style::Lines | Style::Terminal => {
                     if let Some(line) = line(&event, self.board.is_some()) {
-                        self.say(format!("{}{line}", told.partition));
+                        self.say(format!("{}{line}", told.prefix()));
                     }
                 }
-                Style::Quiet => failure(&event, &told.partition),
+                Style::Quiet => failure(&event, &told.prefix()),
             }
         }
         Ok(told)
@@ -115,8 +120,11 @@ impl Reporter {
     pub(crate) fn ended(&self, ended: &Ended, told: Told) -> Result<(), Fault> {
         match self.style {
             Style::Json => {
-                let json = serde_json::to_string(ended).map_err(Fault::internal)?;
-                out(&(inert(json) + "\n"))
+                let mut json = serde_json::to_value(ended).map_err(Fault::internal)?;
+                if let Some(partition) = told.partition {
+                    json["partition"] = partition.into();
+                }
+                out(&(inert(json.to_string()) + "\n"))
             }
             Style::Lines | Style::Terminal => {
                 for line in summary(ended, &told, self.board.is_some()) {
@@ -126,6 +134,24 @@ impl Reporter {
             }
             Style::Quiet => Ok(()),
         }
+    }
+}
+
+impl Reporter {
+    /// Shows how all runs of a range of partitions ended.
+    pub(crate) fn all_ended(&self, outcomes: &[PipelineOutcome]) {
+        if outcomes.len() < 2 || !matches!(self.style, Style::Lines | Style::Terminal) {
+            return;
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for outcome in outcomes {
+            *counts.entry(outcome.word()).or_default() += 1;
+        }
+        let counts = counts
+            .iter()
+            .map(|(outcome, count)| format!("{count} {outcome}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        self.say(format!("{} partitions: {counts}", outcomes.len()));
     }
 }
 
@@ -279,7 +305,7 @@ fn summary(ended: &Ended, told: &Told, colour: bool) -> [String; 2] {
     };
     let (took, counts) = (duration(ended.took_us()), counts(ended));
     [
-        format!("{}{outcome} in {took}: {counts}{written}", told.partition),
+        format!("{}{outcome} in {took}: {counts}{written}", told.prefix()),
         format!("  run  wharf show {}", ended.id),
     ]
 }

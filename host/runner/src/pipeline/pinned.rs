@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
-use wharf_model::artifact::{ArtifactReference, Origin, Version};
+use wharf_model::artifact::{ArtifactReference, Origin, Which};
+use wharf_model::name::Name;
 use wharf_model::plan::Shape;
 use wharf_model::record::RunId;
 use wharf_model::{ErrorKind, Fault};
@@ -17,7 +18,10 @@ use crate::source::cannot_read;
 use crate::stored::StoredInput;
 use crate::transfer;
 
-type Cell = Arc<OnceCell<Arc<StoredInput>>>;
+type Cell<T> = Arc<OnceCell<T>>;
+
+/// A version of a named artifact, with its number; or that there was none.
+type Named = Result<(u64, Arc<StoredInput>), Fault>;
 
 /// What was looked up.
 #[derive(Debug)]
@@ -26,8 +30,10 @@ pub(super) struct Pinned {
     run: RunId,
     /// Whether files are only looked at, and not kept.
     dry: bool,
-    paths: Mutex<BTreeMap<PathBuf, Cell>>,
-    named: Mutex<BTreeMap<String, Cell>>,
+    paths: Mutex<BTreeMap<PathBuf, Cell<Arc<StoredInput>>>>,
+    named: Mutex<BTreeMap<String, Cell<Named>>>,
+    /// Tags that this run has moved, and where to.
+    moved: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Pinned {
@@ -38,6 +44,7 @@ impl Pinned {
             dry,
             paths: Mutex::default(),
             named: Mutex::default(),
+            moved: Mutex::default(),
         }
     }
 
@@ -55,10 +62,29 @@ impl Pinned {
             }
             Handle::Named(reference) => {
                 let cell = cell(&self.named, reference.to_string());
-                let input = cell.get_or_try_init(|| self.find(reference)).await?;
-                Ok(input.clone())
+                let found = cell.get_or_try_init(|| self.find(reference)).await?;
+                found.clone().map(|(_, input)| input)
             }
         }
+    }
+
+    /// What a tag must still mean for this run to move it: what the run has seen it
+    /// mean, where it looked. Somebody else may have moved it since.
+    pub(super) fn expected(&self, name: &Name, tag: &Name) -> Option<Option<u64>> {
+        let key = tagged(name, tag);
+        let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = moved.get(&key) {
+            return Some(Some(*number));
+        }
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = named.get(&key)?.get()?;
+        Some(seen.as_ref().ok().map(|(number, _)| *number))
+    }
+
+    /// This run has moved a tag.
+    pub(super) fn has_moved(&self, name: &Name, tag: &Name, number: u64) {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        moved.insert(tagged(name, tag), number);
     }
 
     async fn put(&self, path: &Path, shape: Shape) -> Result<Arc<StoredInput>, Fault> {
@@ -80,24 +106,29 @@ impl Pinned {
         }))
     }
 
-    async fn find(&self, reference: &ArtifactReference) -> Result<Arc<StoredInput>, Fault> {
-        let Version {
-            name,
-            number,
-            content,
-            media_type,
-            metadata,
-            origin,
-            ..
-        } = self.store.version(reference).await?;
-        Ok(Arc::new(StoredInput {
-            content,
-            from: format!("{name}@{number}"),
-            origin,
-            media_type,
-            metadata,
-        }))
+    /// A version, or that there is none; that is looked up once, too.
+    async fn find(&self, reference: &ArtifactReference) -> Result<Named, Fault> {
+        let version = match self.store.version(reference).await {
+            Ok(version) => version,
+            Err(fault) if fault.kind() == ErrorKind::UnknownArtifact => return Ok(Err(fault)),
+            Err(fault) => return Err(fault),
+        };
+        let number = version.number;
+        let input = StoredInput {
+            content: version.content,
+            from: format!("{}@{number}", version.name),
+            origin: version.origin,
+            media_type: version.media_type,
+            metadata: version.metadata,
+        };
+        Ok(Ok((number, Arc::new(input))))
     }
+}
+
+fn tagged(name: &Name, tag: &Name) -> String {
+    let which = Which::Tag(tag.clone());
+    let name = name.clone();
+    ArtifactReference { name, which }.to_string()
 }
 
 /// A file must be there where one is wanted, and a folder where one is.
@@ -116,7 +147,74 @@ pub(super) fn check_shape(path: &Path, shape: Shape) -> Result<(), Fault> {
     Err(Fault::new(ErrorKind::Input, message))
 }
 
-fn cell<K: Ord>(cells: &Mutex<BTreeMap<K, Cell>>, key: K) -> Cell {
+fn cell<K: Ord, T>(cells: &Mutex<BTreeMap<K, Cell<T>>>, key: K) -> Cell<T> {
     let mut cells = cells.lock().unwrap_or_else(PoisonError::into_inner);
     cells.entry(key).or_default().clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_store::{Author, NewTag, NewVersion};
+
+    /// Two runs promote at a time: each has compared with what was there before, so
+    /// that the second one must not move the tag that the first one has moved.
+    #[tokio::test]
+    async fn a_tag_is_moved_only_from_where_the_run_has_seen_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path());
+        let name = Name::new("model").unwrap();
+        let tag = Name::new("prod").unwrap();
+        let author = Author {
+            by: "test".to_owned(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let add = async |bytes: &'static [u8]| {
+            let new = NewVersion {
+                name: name.clone(),
+                content: store.put_bytes(bytes.into()).await.unwrap(),
+                media_type: None,
+                metadata: Default::default(),
+                origin: Origin::Put {
+                    path: "model".to_owned(),
+                },
+            };
+            store.add_version(&new, &author).await.unwrap().number
+        };
+        let promote = async |pinned: &Pinned, number: u64| {
+            let new = NewTag {
+                name: name.clone(),
+                tag: tag.clone(),
+                version: Some(number),
+                expected: pinned.expected(&name, &tag),
+                run: None,
+            };
+            let moved = store.move_tag(&new, &author).await;
+            moved.map(|_| pinned.has_moved(&name, &tag, number))
+        };
+        let run = |id: &str| Pinned::new(&store, &id.parse().unwrap(), false);
+        let prod = Handle::Named("model:prod".parse().unwrap());
+        let (one, other, blind) = (run("1"), run("2"), run("3"));
+        for pinned in [&one, &other] {
+            let fault = pinned.resolve(&prod).await.unwrap_err();
+            assert_eq!(fault.kind(), ErrorKind::UnknownArtifact);
+        }
+        let (first, second) = (add(b"first").await, add(b"second").await);
+        promote(&one, first).await.unwrap();
+        let fault = promote(&other, second).await.unwrap_err();
+        assert_eq!(fault.kind(), ErrorKind::Conflict);
+        // For this run there still is none, although there is one now.
+        assert!(other.resolve(&prod).await.is_err());
+        // A run may move it again, and one that has not looked may do what it likes.
+        promote(&one, second).await.unwrap();
+        promote(&blind, first).await.unwrap();
+        assert_eq!(
+            store
+                .version(&"model:prod".parse().unwrap())
+                .await
+                .unwrap()
+                .number,
+            first
+        );
+    }
 }

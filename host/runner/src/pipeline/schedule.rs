@@ -559,8 +559,9 @@ impl Schedule {
     /// Publishes what a step that succeeded is to publish, and lets others begin.
     async fn publish(&mut self, index: usize) {
         let is_publisher = self.step(index).uses.is_none();
+        let began = self.shared.runner.clock.elapsed();
         match self.publish_all(index).await {
-            Ok(()) if is_publisher => self.step_ended(index, StepStatus::Succeeded, None),
+            Ok(()) if is_publisher => self.publisher_ended(index, began),
             Ok(()) => self.release(index),
             Err((status, message, retryable)) => {
                 if status == StepStatus::Failed {
@@ -584,7 +585,8 @@ impl Schedule {
         for (target, handle) in publications {
             let published = self.publish_one(index, &target, &handle).await;
             published.map_err(|fault| {
-                let retryable = is_retryable(&fault);
+                // The next run sees what somebody else has put there.
+                let retryable = is_retryable(&fault) || fault.kind() == ErrorKind::Conflict;
                 (StepStatus::Failed, fault.to_string(), retryable)
             })?;
         }
@@ -612,14 +614,23 @@ impl Schedule {
         };
         let version = store.add_version(&new, &author).await?;
         if let Some(tag) = &target.tag {
-            let tag = NewTag {
-                name: target.name.clone(),
+            let name = &target.name;
+            let new = NewTag {
+                name: name.clone(),
                 tag: tag.clone(),
                 version: Some(version.number),
-                expected: None,
+                expected: shared.pinned.expected(name, tag),
                 run: Some(shared.request.id.clone()),
             };
-            store.move_tag(&tag, &author).await?;
+            let moved = store.move_tag(&new, &author).await;
+            moved.map_err(|fault| match fault.kind() {
+                ErrorKind::Conflict => {
+                    let message = format!("{fault}: it was moved while this ran; run it again");
+                    Fault::new(ErrorKind::Conflict, message)
+                }
+                _ => fault,
+            })?;
+            shared.pinned.has_moved(name, tag, version.number);
         }
         shared.tell(PipelineEvent::Published {
             step: self.step(index).name.clone(),
@@ -639,6 +650,19 @@ impl Schedule {
         if self.role[index] != Role::Out {
             let end = self.unstarted(index, 0, of, status, message);
             self.tell_end(&end);
+        }
+        self.release(index);
+    }
+
+    /// A step has ended that only publishes.
+    fn publisher_ended(&mut self, index: usize, began: Duration) {
+        let of = StepOf {
+            step: self.step(index).name.clone(),
+            item: None,
+        };
+        if self.role[index] != Role::Out {
+            let end = self.unstarted(index, 0, of, StepStatus::Succeeded, None);
+            self.tell_end(&ItemEnd { began, ..end });
         }
         self.release(index);
     }
