@@ -552,3 +552,76 @@ fn events_are_json_lines_of_a_known_version() {
     assert!(events.iter().any(|event| progress(&event)), "{ended}");
     assert_eq!(events.last().expect("events")["event"], "ended");
 }
+
+/// What is attached to an artifact can be read, too: it is a part of what a step is given.
+#[test]
+fn what_is_attached_to_an_input_is_a_part_of_it() {
+    let pipeline = "steps:\n  look:\n    uses: steps/noop.wasm\n    with: { data: \"${{ artifact('table') }}\" }\n";
+    let project = project(pipeline, &["noop"]);
+    let put = |arguments: &[&str]| {
+        let all = [&["artifact", "put", "table", "data.csv"], arguments].concat();
+        project.wharf(all).run().exits(0);
+    };
+    put(&["--media-type", "text/csv"]);
+    assert_eq!(statuses(&run_json(&project, "", 0)), ["look succeeded"]);
+    assert_eq!(statuses(&run_json(&project, "", 0)), ["look cached"]);
+    put(&["--media-type", "text/plain"]);
+    assert_eq!(statuses(&run_json(&project, "", 0)), ["look succeeded"]);
+    put(&["--media-type", "text/plain", "--meta", "rows=3"]);
+    assert_eq!(statuses(&run_json(&project, "", 0)), ["look succeeded"]);
+}
+
+/// All of the memory is enough for a step that may take all of it, however it is written.
+#[test]
+fn a_step_may_take_all_the_memory() {
+    let pipeline = "steps:\n  all:\n    uses: steps/noop.wasm\n    with: { data: data.csv }\n    limits: { memory: 512MB }\n";
+    let project = project(pipeline, &["noop"]);
+    run(&project, "--memory 512MB").exits(0);
+}
+
+#[test]
+fn a_folder_is_no_file_wherever_it_comes_from() {
+    let pipeline = "parameters: { data: input }\nsteps:\n  look: { uses: steps/noop.wasm, with: { data: \"${{ parameters.data }}\" } }\n";
+    let project = project(pipeline, &["noop"]);
+    let put = ["artifact", "put", "folder", "steps"];
+    project.wharf(put).run().exits(0);
+    let says = ["is a folder; a file is wanted"];
+    run(&project, "data=artifact:folder").exits(2).says(&says);
+    run(&project, "data=steps").exits(2).says(&says);
+    run(&project, "data=/dev/null")
+        .exits(2)
+        .says(&["is no regular file"]);
+}
+
+/// Of several partitions at a time, each event says whose it is.
+#[test]
+fn events_say_which_run_they_belong_to() {
+    let pipeline = "partition: { every: month }\nsteps:\n  look: { uses: steps/noop.wasm, with: { data: data.csv } }\n";
+    let project = project(pipeline, &["noop"]);
+    let ended = run(&project, "--from 2013-01 --to 2013-03 --json").exits(0);
+    let lines = ended.stdout.lines();
+    let lines = lines.map(|line| serde_json::from_str::<Json>(line).unwrap());
+    let runs: std::collections::BTreeMap<String, Json> = lines
+        .map(|run| (run["id"].to_string(), run["partition"].clone()))
+        .collect();
+    let mut partitions: Vec<_> = runs.values().map(Json::to_string).collect();
+    partitions.sort();
+    assert_eq!(partitions, ["\"2013-01\"", "\"2013-02\"", "\"2013-03\""]);
+    for event in ended.events() {
+        assert!(runs.contains_key(&event["run"].to_string()), "{event}");
+    }
+}
+
+/// Also before anything runs: a signal never ends the process as if it had been killed.
+#[test]
+fn a_signal_while_a_component_is_compiled_asks_for_another_try() {
+    let pipeline =
+        "steps:\n  fit: { uses: steps/train-python.wasm, with: { data: data.csv, epochs: 1 } }\n";
+    let project = project(pipeline, &["train-python"]);
+    let arguments = ["pipeline", "run", "pipeline.yaml", "--cache", "compiled"];
+    let running = project.wharf(arguments).without_env("WHARF_CACHE").start();
+    crate::harness::wait_until("it listens", || running.listens_to(Signal::TERM));
+    running.signal(Signal::TERM);
+    let ended = running.wait().exits(75);
+    ended.says(&["cancelled by a request to terminate"]);
+}

@@ -154,8 +154,9 @@ fn what_differs_is_found() {
     let other = format!("sha256:{}", "0".repeat(64));
     forge(&record, model, &other);
     let ended = project.wharf(["replay", "last"]).run().exits(1);
-    let lines =
-        format!("train  differs\n  output model: was {other}\n  output model: is  {model}\n");
+    let lines = format!(
+        "train  differs\n  output model: was {other} application/json\n  output model: is  {model} application/json\n"
+    );
     assert!(ended.stdout.contains(&lines), "{ended}");
     assert!(ended.stdout.contains("evaluate  same\n"), "{ended}");
     ended.says(&["1 of 4 steps made something else"]);

@@ -129,3 +129,80 @@ fn mistakes_in_stacks_are_shown_where_they_are() {
     run(&good, &["--allow", "clock"]).exits(0);
     assert!(good.path(".wharf/commits").is_dir());
 }
+
+/// What was asked for by name comes before what the environment says, and what was typed
+/// before both.
+#[test]
+fn a_stack_that_is_named_comes_before_the_variable() {
+    let project = project(
+        "default = \"near\"\n[stacks.near]\nstore = \"near\"\ngrants = [\"clock\"]\n[stacks.far]\nstore = \"far\"\ngrants = [\"clock\"]\n",
+    );
+    let run = |arguments: &[&str], variable: Option<&str>| {
+        let all = [&["pipeline", "run", "pipeline.yaml"], arguments].concat();
+        let command = project.wharf(all).without_env("WHARF_STORE");
+        match variable {
+            Some(store) => command.env("WHARF_STORE", store).run().exits(0),
+            None => command.run().exits(0),
+        }
+    };
+    let made = |name: &str| project.path(name).join("commits").is_dir();
+    let ended = run(&["--stack", "far"], Some("variable"));
+    assert!(made("far") && !made("variable"));
+    // The command that is told finds the run there, and not without.
+    let told = ended.stderr.lines().last().expect("a line");
+    assert!(told.ends_with(" --stack far"), "{ended}");
+    let show = |arguments: &str| {
+        let arguments = arguments.split(' ');
+        project.wharf(arguments).without_env("WHARF_STORE").run()
+    };
+    show(&show_of(told)).exits(0);
+    show("show last")
+        .exits(1)
+        .says(&["there is no store at `near`"]);
+    run(&[], Some("variable"));
+    assert!(made("variable") && !made("near"));
+    run(&[], None);
+    assert!(made("near"));
+    run(&["--stack", "far", "--store", "typed"], Some("other"));
+    assert!(made("typed") && !made("other"));
+    for command in [
+        "runs",
+        "show last",
+        "replay last --allow clock",
+        "gc --dry-run",
+        "verify",
+        "artifact ls",
+    ] {
+        show(&format!("{command} --stack far")).exits(0);
+    }
+    project.write("some", "thing");
+    show("artifact put some some --stack near").exits(0);
+    show("artifact copy some --stack near --to-stack far").exits(0);
+    show("artifact show some --stack far").exits(0);
+}
+
+/// The command in the last line of a run.
+fn show_of(line: &str) -> String {
+    let command = line.trim().strip_prefix("run  wharf ");
+    command.expect("a command").to_owned()
+}
+
+/// A file of stacks is never passed over in silence.
+#[test]
+fn a_file_of_stacks_counts() {
+    let none = project("[stacks.a]\nstore = \"a\"\n[stacks.b]\nstore = \"b\"\n");
+    run(&none, &[]).exits(2).says(&[
+        "`stack.toml` does not say which stack is meant",
+        "say it with --stack (a, b)",
+    ]);
+    let gone = project("");
+    std::fs::remove_file(gone.path("stack.toml")).expect("it is there");
+    std::os::unix::fs::symlink("nowhere", gone.path("stack.toml")).expect("a link");
+    run(&gone, &[])
+        .exits(2)
+        .says(&["cannot read the stacks in `stack.toml`"]);
+    run(&gone, &["--stack-file", "/dev/zero"])
+        .exits(2)
+        .says(&["it is larger than"]);
+    run(&gone, &["--parallelism", "0"]).exits(2);
+}

@@ -228,12 +228,30 @@ impl LimitArgs {
 #[command(next_help_heading = "Places")]
 pub(crate) struct Places {
     /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf, else one here]
-    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
+    /// [env: WHARF_STORE]
+    // Not clap's `env`: a stack that was named comes before the variable, and what was
+    // typed before both.
+    #[arg(long, value_name = "STORE", value_parser = folder(), verbatim_doc_comment)]
     pub(crate) store: Option<PathBuf>,
 
     /// The folder of compiled code [default: wharf/compiled in the user's cache]
     #[arg(long, value_name = "FOLDER", env = "WHARF_CACHE", value_parser = folder())]
     pub(crate) cache: Option<PathBuf>,
+}
+
+/// The store of runs and artifacts that exist.
+#[derive(Debug, Args)]
+pub(crate) struct InStore {
+    /// The stack in stack.toml whose store is meant [default: what the file says]
+    #[arg(long, value_name = "NAME", env = "WHARF_STACK")]
+    pub(crate) stack: Option<String>,
+
+    /// The file of stacks [default: stack.toml here]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stack_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) places: Places,
 }
 
 /// Show what a component offers to run, and what it needs
@@ -264,9 +282,8 @@ pub(crate) struct Runs {
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 20, value_parser = parse_count)]
     pub(crate) limit: u64,
 
-    /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf]
-    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
-    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) within: InStore,
 
     /// Print the records as JSON, one a line
     #[arg(long)]
@@ -291,9 +308,8 @@ pub(crate) struct Show {
     #[arg(long)]
     pub(crate) logs: bool,
 
-    /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf]
-    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
-    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) within: InStore,
 
     /// Print the record as JSON (with --logs, then the events as JSON lines)
     #[arg(long)]
@@ -319,11 +335,11 @@ pub(crate) struct Replay {
     pub(crate) grants: Vec<Grant>,
 
     /// Steps that run at a time [default: one for each core]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one())]
     pub(crate) parallelism: Option<u16>,
 
     #[command(flatten)]
-    pub(crate) places: Places,
+    pub(crate) within: InStore,
 
     /// Print the verdicts as JSON, one a line
     #[arg(long)]
@@ -351,9 +367,8 @@ pub(crate) struct Report {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// The store: a folder, or s3://, gs:// or az://BUCKET/PATH [default: the nearest .wharf]
-    #[arg(long, value_name = "STORE", env = "WHARF_STORE", value_parser = folder())]
-    pub(crate) store: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) within: InStore,
 }
 
 /// Show what this machine offers to Wharf
@@ -381,6 +396,11 @@ pub(crate) struct Completions {
 /// A folder, which may be empty: an empty variable is as good as none.
 fn folder() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// A count that is not nothing.
+fn at_least_one() -> impl TypedValueParser<Value = u16> {
+    clap::value_parser!(u16).range(1..)
 }
 
 fn parse_count(text: &str) -> Result<u64, String> {

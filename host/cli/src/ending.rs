@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use wharf_model::exit::{self, exit_code};
+use wharf_model::outcome::Cancellation;
 use wharf_model::pipeline::Diagnostic;
 use wharf_model::pipeline_run::PipelineOutcome;
 use wharf_model::plan::BadRequest;
@@ -24,6 +25,8 @@ pub(crate) enum Ending {
     Mistakes(Box<Mistakes>),
     /// It ran a pipeline, which ended so; the report has said all about it.
     RanPipeline(PipelineOutcome),
+    /// Somebody stopped it before it was done.
+    Stopped(Cancellation),
     /// It failed.
     Failed(Fault),
 }
@@ -51,6 +54,7 @@ impl Ending {
             }
             Self::Mistakes(_) => exit::Ending::Error(ErrorKind::Pipeline),
             Self::RanPipeline(outcome) => exit::Ending::Pipeline(*outcome),
+            Self::Stopped(by) => exit::Ending::Pipeline(PipelineOutcome::Cancelled { by: *by }),
             Self::Failed(fault) => exit::Ending::Error(fault.kind()),
         };
         ExitCode::from(exit_code(ending) as u8)
@@ -89,8 +93,8 @@ impl From<LoadError> for Ending {
     }
 }
 
-impl From<Result<(), Fault>> for Ending {
-    fn from(result: Result<(), Fault>) -> Self {
-        result.map_or_else(Self::Failed, |()| Self::Done)
+impl<E: Into<Self>> From<Result<(), E>> for Ending {
+    fn from(result: Result<(), E>) -> Self {
+        result.map_or_else(Into::into, |()| Self::Done)
     }
 }

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::ending::Ending;
 use jiff::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use wharf_model::exit::{Ending, exit_code};
+use wharf_model::exit::{self, exit_code};
 use wharf_model::name::is_active;
 use wharf_model::outcome::Cancellation;
 use wharf_model::record::{Host, RunId};
@@ -188,16 +189,22 @@ fn is_own_folder(folder: &Path) -> bool {
     })
 }
 
-/// Where the store is: a URL, or a folder.
+/// The store that the environment names.
+pub(crate) fn store_variable() -> Option<PathBuf> {
+    let named = std::env::var_os("WHARF_STORE").filter(|value| !value.is_empty());
+    named.map(PathBuf::from)
+}
+
+/// Where the store is: a URL, or a folder; the one given, or the one that the environment
+/// names, else the nearest.
 pub(crate) fn store_location(given: Option<&Path>) -> Result<Location, Fault> {
-    let url = given
-        .and_then(Path::to_str)
-        .filter(|text| text.contains("://"));
-    match url {
+    let given = named(given).or_else(store_variable);
+    let url = given.as_deref().and_then(Path::to_str);
+    match url.filter(|text| text.contains("://")) {
         Some(url) => url.parse().map_err(|error: ParseLocationError| {
             Fault::new(ErrorKind::CommandLine, error.to_string())
         }),
-        None => Ok(Location::Folder(store_folder(given))),
+        None => Ok(Location::Folder(store_folder(given.as_deref()))),
     }
 }
 
@@ -232,16 +239,15 @@ fn blob_cache_folder(given: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-/// Opens a store to read from: it must be there.
-pub(crate) fn existing_store(given: Option<&Path>, cache: Option<&Path>) -> Result<Store, Fault> {
-    let location = store_location(given)?;
-    match &location {
+/// A store that is read from must be there.
+pub(crate) fn check_exists(location: &Location) -> Result<(), Fault> {
+    match location {
         Location::Folder(folder) if !folder.is_dir() => Err(Fault::new(
             ErrorKind::UnknownRun,
             format!("there is no store at `{}`", folder.display()),
         )
-        .hint("run a step first, or say where the store is with --store")),
-        _ => open_store(&location, cache),
+        .hint("run a step first, or say where the store is with --store or --stack")),
+        _ => Ok(()),
     }
 }
 
@@ -267,6 +273,34 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
         .enable_all()
         .build()
         .map_err(|error| Fault::internal(format!("cannot start the runtime: {error}")))
+}
+
+/// Does something, unless somebody stops it: then it is dropped where it is.
+pub(crate) async fn unless_stopped<T>(
+    work: impl Future<Output = Result<T, Ending>>,
+    mut cancel: watch::Receiver<Option<Cancellation>>,
+) -> Result<T, Ending> {
+    let stopped = async {
+        match cancel.wait_for(Option::is_some).await.map(|by| *by) {
+            Ok(Some(by)) => by,
+            // Nobody can stop it any more.
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        by = stopped => Err(Ending::Stopped(by)),
+    }
+}
+
+/// Does the asynchronous part of a command, which somebody may stop.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T, Ending>>) -> Result<T, Ending> {
+    let cancel = cancellation(&Committing::default())?;
+    let runtime = runtime()?;
+    let done = runtime.block_on(unless_stopped(work, cancel));
+    // What still reads or writes for it is not waited for.
+    runtime.shutdown_background();
+    done
 }
 
 /// How long a run may take to end once it was told to. Kubernetes kills after 30
@@ -366,7 +400,7 @@ impl Signals {
         crate::report::errors::line(&format!(
             "left {why}; files named .wharf-*.partial may be left beside the outputs"
         ));
-        let code = exit_code(Ending::Outcome(&Outcome::Cancelled { by }));
+        let code = exit_code(exit::Ending::Outcome(&Outcome::Cancelled { by }));
         std::process::exit(code as i32);
     }
 }

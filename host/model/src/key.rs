@@ -50,11 +50,21 @@ pub struct KeyParts {
 }
 
 /// An input, as the key has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyInput {
     /// The digest of a file.
     File(Digest),
+    /// A file with what is attached to it, which a step can read, too.
+    #[serde(rename_all = "kebab-case")]
+    Described {
+        /// Its digest.
+        file: Digest,
+        /// Its media type.
+        media_type: Option<String>,
+        /// Its metadata.
+        metadata: Map<String, Json>,
+    },
     /// The digest of a tree's listing, which could be that of a file.
     Tree(Digest),
 }
@@ -181,6 +191,17 @@ mod tests {
                 inputs: BTreeMap::from([(
                     "data".to_owned(),
                     vec![KeyInput::Tree(Digest::of(b"data"))],
+                )]),
+                ..parts()
+            },
+            KeyParts {
+                inputs: BTreeMap::from([(
+                    "data".to_owned(),
+                    vec![KeyInput::Described {
+                        file: Digest::of(b"data"),
+                        media_type: Some("text/csv".to_owned()),
+                        metadata: Map::new(),
+                    }],
                 )]),
                 ..parts()
             },

@@ -111,11 +111,19 @@ impl Replayer {
             }
             Err(fault) => return Err(fault),
         };
+        // A record of another host, or of other values of variables, says nothing of this
+        // one; a program's key has its path among the outputs, which is not recorded.
+        let (_, key) = step.key();
+        if record.key.is_some_and(|before| before != key) {
+            let why = "it would not be the same run: a variable has another value now, or this \
+                       version of Wharf gives steps something else";
+            return Ok(Verdict::NotRun(why.to_owned()));
+        }
         let attempt = Attempt {
             commit: own_key(&id),
             id,
             seed,
-            key: record.key.unwrap_or_else(|| step.key().1),
+            key,
         };
         // What it says was said before.
         let (events, _) = unbounded_channel();
@@ -130,17 +138,23 @@ impl Replayer {
             return Ok(Verdict::NotRun(again.outcome.to_string()));
         }
         let differences = differences(record, &again);
-        Ok(match (differences.is_empty(), record.deterministic) {
-            (true, _) => Verdict::Same,
-            (false, true) => Verdict::Differs(differences),
-            (false, false) => Verdict::MayDiffer(differences),
-        })
+        // What the record says of itself may be wrong.
+        Ok(
+            match (differences.is_empty(), step.grants.deterministic()) {
+                (true, _) => Verdict::Same,
+                (false, true) => Verdict::Differs(differences),
+                (false, false) => Verdict::MayDiffer(differences),
+            },
+        )
     }
 
     /// Why a step cannot be run again, where the record alone says so.
     fn hindrance(&self, record: &Record) -> Option<String> {
         if let Outcome::Cancelled { .. } = record.outcome {
             return Some("it was stopped before it ended".to_owned());
+        }
+        if record.step.signature.is_none() && !record.outcome.is_success() {
+            return Some("of a program that failed, the outputs are not recorded".to_owned());
         }
         let permitted = |grant: &&Grant| match grant {
             Grant::Clock => self.grants.clock,
@@ -355,21 +369,33 @@ fn differences(before: &Record, now: &Record) -> Vec<Difference> {
     if !now.outcome.is_success() {
         return differences;
     }
-    let digest = |record: &Record, name: &str| {
+    let output = |record: &Record, name: &str| {
         let output = record.outputs.iter().find(|output| output.name == name);
-        let digest = output.and_then(|output| output.digest);
-        digest.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string())
+        output.map_or_else(|| "nothing".to_owned(), shown)
     };
     let names = before.outputs.iter().chain(&now.outputs);
     let names: std::collections::BTreeSet<_> = names.map(|output| &output.name).collect();
     for name in names {
         compare(
             format!("output {name}"),
-            digest(before, name),
-            digest(now, name),
+            output(before, name),
+            output(now, name),
         );
     }
     differences
+}
+
+/// What an output is: its digest, and what is attached to it.
+fn shown(output: &Artifact) -> String {
+    let digest = output.digest;
+    let mut shown = digest.map_or_else(|| "not hashed".to_owned(), |digest| digest.to_string());
+    if let Some(media_type) = &output.media_type {
+        shown += &format!(" {media_type}");
+    }
+    if !output.metadata.is_empty() {
+        shown += &format!(" {}", Json::Object(output.metadata.clone()));
+    }
+    shown
 }
 
 /// Under what a second run is committed: it competes with no other.

@@ -78,7 +78,10 @@ fn makes_same(one: &Record, other: &Record) -> bool {
     };
     let made = |record: &Record| {
         let outputs = record.outputs.iter();
-        let outputs = outputs.map(|output| (output.name.clone(), output.digest, output.size));
+        let outputs = outputs.map(|output| {
+            let attached = (output.media_type.clone(), output.metadata.clone());
+            (output.name.clone(), output.digest, output.size, attached)
+        });
         outputs.collect::<Vec<_>>()
     };
     results(one) == results(other) && made(one) == made(other)

@@ -7,7 +7,7 @@ use wharf_model::ArtifactReference;
 use wharf_model::limits::Millis;
 use wharf_model::name::Name;
 
-use super::Places;
+use super::InStore;
 
 /// Keep, find and move named artifacts
 ///
@@ -188,8 +188,12 @@ pub(crate) struct Copy {
     pub(crate) reference: ArtifactReference,
 
     /// The store that it is copied to
-    #[arg(long, value_name = "STORE")]
-    pub(crate) to: PathBuf,
+    #[arg(long, value_name = "STORE", required_unless_present = "to_stack")]
+    pub(crate) to: Option<PathBuf>,
+
+    /// The stack whose store it is copied to, with the settings that it has
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    pub(crate) to_stack: Option<String>,
 
     /// Move a tag there to the copy
     #[arg(long, value_name = "TAG", value_parser = name)]
@@ -234,7 +238,7 @@ pub(crate) struct Verify {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     #[command(flatten)]
-    pub(crate) places: Places,
+    pub(crate) within: InStore,
 
     /// Print JSON
     #[arg(long)]

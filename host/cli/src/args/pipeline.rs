@@ -8,7 +8,7 @@ use wharf_model::grants::Grant;
 use wharf_model::limits::Bytes;
 use wharf_model::request::Binding;
 
-use super::{Places, folder, parse_binding, parse_time};
+use super::{Places, at_least_one, folder, parse_binding, parse_time};
 
 /// Check, run and draw pipelines
 ///
@@ -162,7 +162,7 @@ pub(crate) struct OnStack {
     pub(crate) stack_file: Option<PathBuf>,
 
     /// Steps that run at a time [default: one for each core]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one())]
     pub(crate) parallelism: Option<u16>,
 
     /// The memory limits of all steps that run at a time, together [default: the machine's]

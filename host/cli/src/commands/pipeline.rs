@@ -76,35 +76,69 @@ fn draw(args: &Graph) -> Result<Ending, Ending> {
 
 fn run(args: &RunPipeline, only_plan: bool) -> Result<Ending, Ending> {
     surroundings::allow_open_files();
-    let style = Style::choose(args.json, args.quiet);
     let chosen = stack::choose(&args.file, &args.on)?;
     let cache = surroundings::compile_cache(args.on.places.cache.as_deref());
     let sandbox = surroundings::yielding_sandbox(cache)?;
     let guests = Guests::start(chosen.resources.parallelism)?;
+    let cancel = surroundings::cancellation(&Committing::default())?;
+    let reporter = Reporter::start(Style::choose(args.json, args.quiet), chosen.again.clone());
     let runtime = surroundings::runtime()?;
-    let ended = runtime.block_on(run_all(args, only_plan, style, sandbox, guests, chosen));
+    let ended = runtime.block_on(async {
+        let preparing = prepare(args, &chosen, &sandbox, &reporter);
+        let prepared = surroundings::unless_stopped(preparing, cancel.clone()).await?;
+        let parts = (sandbox, guests, reporter, cancel);
+        run_all(args, only_plan, prepared, chosen, parts).await
+    });
     runtime.shutdown_background();
     ended
 }
 
+/// What is known before anything runs.
+struct Prepared {
+    loaded: Loaded,
+    parameters: BTreeMap<String, Value<Handle>>,
+    slices: Vec<Option<Slice>>,
+    grants: Grants,
+}
+
+/// Reads and checks all, and compiles what has to be.
+async fn prepare(
+    args: &RunPipeline,
+    chosen: &Chosen,
+    sandbox: &Sandbox,
+    reporter: &Reporter,
+) -> Result<Prepared, Ending> {
+    let limits = &chosen.resources.limits;
+    let mut loaded = load(&args.file, sandbox, limits).await?;
+    let parameters = parameters(&loaded, &args.bindings)?;
+    let slices = slices(&loaded.checked, args)?;
+    let grants = grants(&loaded.checked, chosen)?;
+    let compiling = |path: &Path| reporter.compiling(path);
+    loaded.prepare(sandbox, limits, compiling).await?;
+    Ok(Prepared {
+        loaded,
+        parameters,
+        slices,
+        grants,
+    })
+}
+
+type Cancel = tokio::sync::watch::Receiver<Option<wharf_model::outcome::Cancellation>>;
+
 async fn run_all(
     args: &RunPipeline,
     only_plan: bool,
-    style: Style,
-    sandbox: Sandbox,
-    guests: Guests,
+    prepared: Prepared,
     chosen: Chosen,
+    (sandbox, guests, reporter, cancel): (Sandbox, Guests, Reporter, Cancel),
 ) -> Result<Ending, Ending> {
+    let Prepared {
+        loaded,
+        parameters,
+        slices,
+        grants,
+    } = prepared;
     let resources = chosen.resources.clone();
-    let mut loaded = load(&args.file, &sandbox, &resources.limits).await?;
-    let parameters = parameters(&loaded, &args.bindings)?;
-    let slices = slices(&loaded.checked, args)?;
-    let grants = grants(&loaded.checked, &chosen)?;
-    let reporter = Reporter::start(style);
-    let compiling = |path: &Path| reporter.compiling(path);
-    loaded
-        .prepare(&sandbox, &resources.limits, compiling)
-        .await?;
     let runner = PipelineRunner {
         capacity: Arc::new(Capacity::new(&resources)),
         runner: Arc::new(StepRunner {
@@ -115,7 +149,6 @@ async fn run_all(
             clock: Arc::new(SystemClock::start()),
         }),
     };
-    let cancel = surroundings::cancellation(&Committing::default())?;
     let loaded = Arc::new(loaded);
     let author = surroundings::author();
     let name = name(&loaded);
@@ -162,7 +195,7 @@ async fn run_all(
             Ok::<_, Fault>((ended?, shown?))
         }
     });
-    let mut runs = futures::stream::iter(runs).buffered(PARTITIONS_AT_A_TIME);
+    let mut runs = futures::stream::iter(runs).buffer_unordered(PARTITIONS_AT_A_TIME);
     let mut outcomes = Vec::new();
     while let Some(ended) = runs.next().await {
         let (ended, told) = ended?;
@@ -178,7 +211,7 @@ async fn run_all(
 async fn plan_all(
     runner: &PipelineRunner,
     requests: Vec<Arc<PipelineRequest>>,
-    cancel: tokio::sync::watch::Receiver<Option<wharf_model::outcome::Cancellation>>,
+    cancel: Cancel,
     json: bool,
 ) -> Result<Ending, Ending> {
     for request in requests {
@@ -189,6 +222,9 @@ async fn plan_all(
         };
         let slice = request.slice.as_ref().map(|slice| slice.name.clone());
         let steps = runner.plan(request, connections).await?;
+        if let Some(by) = *cancel.borrow() {
+            return Err(Ending::Stopped(by));
+        }
         crate::report::plan::report(slice.as_deref(), &steps, json)?;
     }
     Ok(Ending::Done)

@@ -15,13 +15,15 @@ use wharf_runner::stored::{Guests, StepRunner};
 use wharf_store::{FoundRun, Store};
 
 use crate::args;
+use crate::ending::Ending;
 use crate::found::PipelineRun;
 use crate::report::{inert, out};
+use crate::stack;
 use crate::surroundings::{self, SystemClock};
 
-pub(crate) fn replay(args: &args::Replay) -> Result<(), Fault> {
-    let cache = args.places.cache.as_deref();
-    let from = surroundings::existing_store(args.places.store.as_deref(), cache)?;
+pub(crate) fn replay(args: &args::Replay) -> Result<(), Ending> {
+    let cache = args.within.places.cache.as_deref();
+    let from = stack::existing_store(&args.within)?;
     let sandbox = surroundings::yielding_sandbox(surroundings::compile_cache(cache))?;
     let parallelism = args
         .parallelism
@@ -45,7 +47,7 @@ pub(crate) fn replay(args: &args::Replay) -> Result<(), Fault> {
     let counts = counts?;
     match counts.same + counts.may_differ == counts.all {
         true => Ok(()),
-        false => Err(counts.fault()),
+        false => Err(counts.fault().into()),
     }
 }
 
@@ -77,7 +79,7 @@ async fn replay_all(
     to: &Store,
     replayer: &Replayer,
     parallelism: usize,
-) -> Result<Counts, Fault> {
+) -> Result<Counts, Ending> {
     to.prepare().await?;
     let cancel = surroundings::cancellation(&Committing::default())?;
     let own = surroundings::new_run_id()?;
@@ -85,7 +87,7 @@ async fn replay_all(
     let steps = steps(args, from).await?;
     if steps.is_empty() {
         let message = format!("no step of `{}` has run", args.run);
-        return Err(Fault::new(ErrorKind::UnknownRun, message));
+        return Err(Fault::new(ErrorKind::UnknownRun, message).into());
     }
     let replays = steps.into_iter().map(|step| {
         let (cancel, own, number) = (cancel.clone(), &own, &number);
@@ -103,6 +105,9 @@ async fn replay_all(
     let mut counts = Counts::default();
     while let Some(replayed) = replays.next().await {
         let (name, verdict) = replayed?;
+        if let Some(by) = *cancel.borrow() {
+            return Err(Ending::Stopped(by));
+        }
         counts.all += 1;
         match &verdict {
             Verdict::Same => counts.same += 1,

@@ -9,8 +9,9 @@ use wharf_model::Fault;
 use wharf_store::FoundRun;
 
 use crate::args;
+use crate::ending::Ending;
 use crate::report::{err, out, page};
-use crate::surroundings;
+use crate::{stack, surroundings};
 
 /// What stands for standard output.
 const STDOUT: &str = "-";
@@ -19,8 +20,8 @@ const STDOUT: &str = "-";
 /// user does not want.
 const READABLE: u32 = 0o666;
 
-pub(crate) fn report(args: &args::Report) -> Result<(), Fault> {
-    let store = surroundings::existing_store(args.store.as_deref(), None)?;
+pub(crate) fn report(args: &args::Report) -> Result<(), Ending> {
+    let store = stack::existing_store(&args.within)?;
     let (run, page) = surroundings::runtime()?.block_on(async {
         let run = store.find_run(&args.run).await?;
         let page = page::gather(&store, &run).await?;
@@ -28,7 +29,7 @@ pub(crate) fn report(args: &args::Report) -> Result<(), Fault> {
     })?;
     let text = page::render(&page);
     let path = match &args.output {
-        Some(path) if path.as_os_str() == STDOUT => return out(&text),
+        Some(path) if path.as_os_str() == STDOUT => return Ok(out(&text)?),
         Some(path) => path.clone(),
         None => default_path(&run),
     };

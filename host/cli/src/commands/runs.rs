@@ -6,10 +6,11 @@ use wharf_model::{Fault, Record};
 use wharf_store::{FoundRun, Store};
 
 use crate::args;
+use crate::ending::Ending;
 use crate::found::PipelineRun;
 use crate::report::table::Table;
 use crate::report::{duration, file_name, inert, out};
-use crate::surroundings;
+use crate::{stack, surroundings};
 
 /// A run in the list.
 enum Run {
@@ -17,8 +18,8 @@ enum Run {
     Pipeline(Box<PipelineRun>),
 }
 
-pub(crate) fn runs(args: &args::Runs) -> Result<(), Fault> {
-    let store = surroundings::existing_store(args.store.as_deref(), None)?;
+pub(crate) fn runs(args: &args::Runs) -> Result<(), Ending> {
+    let store = stack::existing_store(&args.within)?;
     let (runs, all) = surroundings::runtime()?.block_on(async {
         let found = store.all_runs().await?;
         let mut runs = Vec::new();

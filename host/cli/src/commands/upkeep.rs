@@ -1,21 +1,21 @@
 //! `wharf gc` and `wharf verify`.
 
-use wharf_model::Fault;
 use wharf_store::{DamageKind, check_patience};
 
 use crate::args::artifact::{Gc, Verify};
+use crate::ending::Ending;
 use crate::report::bytes;
 use crate::report::transfer::Meter;
 use crate::surroundings;
 
-pub(crate) fn gc(args: &Gc) -> Result<(), Fault> {
+pub(crate) fn gc(args: &Gc) -> Result<(), Ending> {
     let patience = args.older_than.duration();
     if !(args.alone || args.dry_run) {
         check_patience(patience)?;
     }
     let store = args.common.existing_store()?;
-    let collecting = store.collect_garbage(patience, args.dry_run);
-    let collected = surroundings::runtime()?.block_on(collecting)?;
+    let collecting = async { Ok(store.collect_garbage(patience, args.dry_run).await?) };
+    let collected = surroundings::run(collecting)?;
     let text = format!(
         "{} {} blobs, {}\n{} blobs, {} are too young\n{} blobs, {} are in use",
         if args.dry_run {
@@ -33,11 +33,11 @@ pub(crate) fn gc(args: &Gc) -> Result<(), Fault> {
     args.common.print(&collected, &text)
 }
 
-pub(crate) fn verify(args: &Verify) -> Result<(), Fault> {
+pub(crate) fn verify(args: &Verify) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     let meter = Meter::start("verify", 0);
-    let verifying = store.verify(|bytes| meter.add(bytes));
-    let verified = surroundings::runtime()?.block_on(verifying)?;
+    let verifying = async { Ok(store.verify(|bytes| meter.add(bytes)).await?) };
+    let verified = surroundings::run(verifying)?;
     drop(meter);
     let mut lines = vec![format!(
         "{} blobs, {} are good",
@@ -52,5 +52,5 @@ pub(crate) fn verify(args: &Verify) -> Result<(), Fault> {
         format!("{kind}  {}  named by {}", damage.digest, damage.named_by)
     }));
     args.common.print(&verified, &lines.join("\n"))?;
-    verified.fault().map_or(Ok(()), Err)
+    verified.fault().map_or(Ok(()), |fault| Err(fault.into()))
 }

@@ -15,6 +15,9 @@ pub(crate) fn report(ending: &Ending, json: bool) {
         Ending::Done | Ending::Ran(_) | Ending::RanPipeline(_) => return,
         Ending::Mistakes(mistakes) => return mistakes::report(mistakes, json),
         Ending::BadRequest(bad) => bad.problems.clone(),
+        Ending::Stopped(by) => {
+            return line(&wharf_model::Outcome::Cancelled { by: *by }.to_string());
+        }
         Ending::Failed(fault) => vec![problem(fault)],
     };
     match json {

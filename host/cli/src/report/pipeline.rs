@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde_json::Value as Json;
 use tokio::sync::mpsc::UnboundedReceiver;
 use wharf_model::Fault;
 use wharf_model::event::Event;
 use wharf_model::pipeline_run::{Ended, PipelineOutcome, StepEnd, StepOf, StepStatus};
+use wharf_model::record::RunId;
 use wharf_runner::pipeline::{PipelineEvent, Watch};
 use wharf_sandbox::Progress;
 
@@ -25,6 +27,8 @@ pub(crate) struct Reporter {
     style: Style,
     /// On a terminal.
     board: Option<Board>,
+    /// What `wharf show` has to be told so that it finds the store.
+    again: String,
 }
 
 /// What was told of a run.
@@ -32,6 +36,8 @@ pub(crate) struct Reporter {
 pub(crate) struct Told {
     /// The partition that the run is for.
     partition: Option<String>,
+    /// The run.
+    run: Option<RunId>,
     /// Bytes of outputs that steps wrote.
     written: u64,
 }
@@ -45,9 +51,13 @@ impl Told {
 }
 
 impl Reporter {
-    pub(crate) fn start(style: Style) -> Self {
+    pub(crate) fn start(style: Style, again: String) -> Self {
         let board = (style == Style::Terminal).then(Board::new);
-        Self { style, board }
+        Self {
+            style,
+            board,
+            again,
+        }
     }
 
     pub(crate) fn compiling(&self, path: &Path) {
@@ -80,13 +90,16 @@ impl Reporter {
                     continue;
                 }
                 _ = tellings.tick(), if self.style == Style::Json => {
-                    tell_progress(&mut running)?;
+                    tell_progress(&mut running, told.run.as_ref())?;
                     continue;
                 }
             };
             let Some(event) = event else { break };
             match &event {
-                PipelineEvent::Started { partition, .. } => told.partition.clone_from(partition),
+                PipelineEvent::Started { partition, run, .. } => {
+                    told.partition.clone_from(partition);
+                    told.run = Some(run.clone());
+                }
                 PipelineEvent::StepEnded { end, output_bytes }
                     if end.status == StepStatus::Succeeded =>
                 {
@@ -99,7 +112,7 @@ impl Reporter {
             }
             match self.style {
                 Style::Json => {
-                    tell(&event)?;
+                    tell(&event, told.run.as_ref())?;
                     keep_running(&mut running, &event);
                 }
                 Style::Lines | Style::Terminal => {
@@ -120,16 +133,15 @@ impl Reporter {
     pub(crate) fn ended(&self, ended: &Ended, told: Told) -> Result<(), Fault> {
         match self.style {
             Style::Json => {
-                let mut json = serde_json::to_value(ended).map_err(Fault::internal)?;
-                if let Some(partition) = told.partition {
-                    json["partition"] = partition.into();
+                let mut json = serde_json::to_string(ended).map_err(Fault::internal)?;
+                if let Some(partition) = &told.partition {
+                    add_member(&mut json, "partition", partition);
                 }
-                out(&(inert(json.to_string()) + "\n"))
+                out(&(inert(json) + "\n"))
             }
             Style::Lines | Style::Terminal => {
-                for line in summary(ended, &told, self.board.is_some()) {
-                    self.say(line);
-                }
+                self.say(summary(ended, &told, self.board.is_some()));
+                self.say(format!("  run  wharf show {}{}", ended.id, self.again));
                 Ok(())
             }
             Style::Quiet => Ok(()),
@@ -177,7 +189,7 @@ fn keep_running(running: &mut Running, event: &PipelineEvent) {
 }
 
 /// Tells programs how far the steps have come that have come further.
-fn tell_progress(running: &mut Running) -> Result<(), Fault> {
+fn tell_progress(running: &mut Running, run: Option<&RunId>) -> Result<(), Fault> {
     for (of, (watch, told)) in running {
         let said = said(&watch.progress);
         if said == *told {
@@ -185,19 +197,32 @@ fn tell_progress(running: &mut Running) -> Result<(), Fault> {
         }
         told.clone_from(&said);
         let Progress { done, total, unit } = said;
-        tell(&PipelineEvent::Step {
+        let event = PipelineEvent::Step {
             of: of.clone(),
             said: Event::Progress { done, total, unit },
-        })?;
+        };
+        tell(&event, run)?;
     }
     Ok(())
 }
 
-fn tell(event: &PipelineEvent) -> Result<(), Fault> {
-    err(&inert(
-        serde_json::to_string(event).map_err(Fault::internal)?,
-    ));
+/// Tells an event to programs, with the run that it belongs to: those of several
+/// partitions come mixed.
+fn tell(event: &PipelineEvent, run: Option<&RunId>) -> Result<(), Fault> {
+    let mut json = serde_json::to_string(event).map_err(Fault::internal)?;
+    if let (Some(run), false) = (run, matches!(event, PipelineEvent::Started { .. })) {
+        add_member(&mut json, "run", run.as_str());
+    }
+    err(&inert(json));
     Ok(())
+}
+
+/// Adds a member at the end of an object, and leaves the others where they are.
+fn add_member(object: &mut String, name: &str, text: &str) {
+    if object.pop() == Some('}') {
+        let (name, text) = (Json::from(name), Json::from(text));
+        *object += &format!(",{name}:{text}}}");
+    }
 }
 
 /// Keeps the lines of a terminal up to what happens.
@@ -293,7 +318,7 @@ const fn code(status: StepStatus) -> &'static str {
     }
 }
 
-fn summary(ended: &Ended, told: &Told, colour: bool) -> [String; 2] {
+fn summary(ended: &Ended, told: &Told, colour: bool) -> String {
     let outcome = match ended.outcome {
         PipelineOutcome::Succeeded => "1;32",
         PipelineOutcome::Failed { .. } | PipelineOutcome::Cancelled { .. } => "1;31",
@@ -304,10 +329,8 @@ fn summary(ended: &Ended, told: &Told, colour: bool) -> [String; 2] {
         written => format!("; {} written", bytes(written)),
     };
     let (took, counts) = (duration(ended.took_us()), counts(ended));
-    [
-        format!("{}{outcome} in {took}: {counts}{written}", told.prefix()),
-        format!("  run  wharf show {}", ended.id),
-    ]
+    let prefix = told.prefix();
+    format!("{prefix}{outcome} in {took}: {counts}{written}")
 }
 
 /// How many steps ended how, for people.

@@ -60,7 +60,9 @@ mod yaml;
 
 pub use checked::{Checked, CheckedOutput, CheckedParameter, CheckedStep, ParameterDefault};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Span};
-pub use evaluate::{BoundParameter, BoundValue, EvaluationError, MAX_EACH, Scope, Value};
+pub use evaluate::{
+    BoundParameter, BoundValue, EvaluationError, KnownArtifacts, MAX_EACH, Scope, Value,
+};
 pub use expression::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use file::{Pipeline, Retries, StepLimits};
 pub use partition::{DatePart, Every, MAX_PARTITIONS, Partition, PartitionError, Slice};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use wharf_model::digest::Hasher;
 use wharf_model::event::Event;
+use wharf_model::limits::Bytes;
 use wharf_model::outcome::{Cancellation, Retry};
 use wharf_model::pipeline::{BoundParameter, BoundValue, CheckedStep, Retries};
 use wharf_model::pipeline_run::StepStatus;
@@ -17,7 +18,7 @@ use wharf_model::record::{PipelineStep, RunId};
 use wharf_model::signature::Arity;
 use wharf_model::{Digest, ErrorKind, Fault, Grants, Limits, Outcome, Record};
 
-use super::pinned::Pinned;
+use super::pinned::{Pinned, check_is_tree};
 use super::plan::Before;
 use super::scope::Handle;
 use super::{Connections, PipelineEvent, PipelineRequest, Resources, StepOf, Watch};
@@ -53,10 +54,10 @@ impl Capacity {
     /// Room for so many steps, and so much memory.
     #[must_use]
     pub fn new(resources: &Resources) -> Self {
-        let memory = (resources.memory.0 / MIB).min(u64::from(u32::MAX));
+        let memory = permits_for(resources.memory);
         Self {
             cores: Semaphore::new(resources.parallelism.max(1)),
-            memory: Semaphore::new((memory as usize).min(Semaphore::MAX_PERMITS)),
+            memory: Semaphore::new(memory as usize),
         }
     }
 }
@@ -67,6 +68,16 @@ struct Identity {
     seed: u64,
     key: Digest,
     commit: Digest,
+}
+
+/// How many permits stand for memory. Rounded up on both sides: a step that may take all
+/// of it must find room.
+fn permits_for(memory: Bytes) -> u32 {
+    let permits = memory.0.div_ceil(MIB).max(1);
+    // Fits into what a semaphore takes on any machine.
+    u32::try_from(permits)
+        .unwrap_or(u32::MAX)
+        .min(u32::MAX >> 4)
 }
 
 /// An item of a step, with what it is bound to.
@@ -300,8 +311,7 @@ impl Shared {
     /// Waits for a core and the memory that a step may take; nothing where the run is
     /// stopped meanwhile.
     async fn room(&self, stored: &StoredStep) -> Option<impl Send + '_> {
-        let memory = stored.limits.memory.0.div_ceil(MIB).max(1);
-        let memory = u32::try_from(memory).unwrap_or(u32::MAX);
+        let memory = permits_for(stored.limits.memory);
         let room = async {
             let memory = self.capacity.memory.acquire_many(memory).await;
             (memory, self.capacity.cores.acquire().await)
@@ -394,8 +404,9 @@ impl Shared {
                     arguments.push((name, StoredArgument::Value(ty, json.clone())));
                 }
                 BoundValue::Artifacts { arity, artifacts } => {
-                    let given = self.resolve(artifacts, *arity).await?;
-                    arguments.push((name, inputs(*arity, given)));
+                    let tree = wants_tree(step, &name);
+                    let given = self.resolve(artifacts, *arity, tree).await?;
+                    arguments.push((name, inputs(*arity, tree, given)));
                 }
             }
         }
@@ -426,11 +437,19 @@ impl Shared {
     }
 
     /// Looks artifacts up; one that may be left out is, where it does not exist.
-    async fn resolve(&self, handles: &[Handle], arity: Arity) -> Result<Vec<StoredInput>, Fault> {
+    async fn resolve(
+        &self,
+        handles: &[Handle],
+        arity: Arity,
+        tree: Option<bool>,
+    ) -> Result<Vec<StoredInput>, Fault> {
         let mut inputs = Vec::new();
         for handle in handles {
             match self.pinned.resolve(handle).await {
-                Ok(input) => inputs.push(StoredInput::clone(&input)),
+                Ok(input) => {
+                    check_is_tree(&input.from, input.content.is_tree(), tree)?;
+                    inputs.push(StoredInput::clone(&input));
+                }
                 Err(fault)
                     if fault.kind() == ErrorKind::UnknownArtifact && arity == Arity::Optional => {}
                 Err(fault) => return Err(fault),
@@ -449,10 +468,21 @@ pub(super) fn limits_of(step: &CheckedStep, resources: &Resources) -> Limits {
     limits
 }
 
-fn inputs(arity: Arity, given: Vec<StoredInput>) -> StoredArgument {
-    match given.first().is_some_and(|input| input.content.is_tree()) {
+fn inputs(arity: Arity, tree: Option<bool>, given: Vec<StoredInput>) -> StoredArgument {
+    let is_tree = || given.first().is_some_and(|input| input.content.is_tree());
+    match tree.unwrap_or_else(is_tree) {
         true => StoredArgument::InputTrees(arity, given),
         false => StoredArgument::Inputs(arity, given),
+    }
+}
+
+/// Whether a parameter takes trees; a program takes either.
+fn wants_tree(step: &CheckedStep, name: &str) -> Option<bool> {
+    use wharf_model::signature::ParameterType;
+    let parameter = step.function.as_ref()?.parameter(name)?;
+    match &parameter.ty {
+        ParameterType::Input { tree, .. } => Some(*tree),
+        ParameterType::Output { .. } | ParameterType::Value { .. } => None,
     }
 }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use wharf_model::Fault;
 use wharf_model::pipeline::CheckedStep;
-use wharf_model::plan::Problem;
+use wharf_model::plan::{Problem, Shape};
 use wharf_model::signature::Arity;
 use wharf_store::Store;
 
 use super::PipelineRequest;
 use super::load::beside;
-use super::pinned::check_shape;
+use super::pinned::{check_is_tree, check_shape, tree_of};
 use super::scope::{Handle, RunScope, StepState};
 
 /// Items of a step whose inputs are looked for: of the others, their steps tell.
@@ -54,8 +54,8 @@ pub(super) async fn missing(store: &Store, request: &PipelineRequest) -> Vec<Pro
     let partition = partition.map(|slice| format!(", partition {}", slice.name));
     let partition = partition.unwrap_or_default();
     let mut problems = Vec::new();
-    for (handle, (step, parameter)) in wanted.values() {
-        if let Err(fault) = look(store, handle).await {
+    for (handle, shape, (step, parameter)) in wanted.values() {
+        if let Err(fault) = look(store, handle, *shape).await {
             problems.push(Problem {
                 kind: fault.kind(),
                 message: format!("{fault} (`{parameter}` of the step `{step}`{partition})"),
@@ -71,29 +71,36 @@ fn is_chosen(step: &CheckedStep, request: &PipelineRequest) -> bool {
     step.uses.is_some() && only.is_none_or(|only| only.contains(&step.name))
 }
 
-type WantedBy<'a> = BTreeMap<String, (Handle, (&'a str, &'a str))>;
+type WantedBy<'a> = BTreeMap<String, (Handle, Shape, (&'a str, &'a str))>;
 
 /// Adds what a step, or one of its items, is given; each once.
 fn collect<'a>(step: &'a CheckedStep, scope: &RunScope<'_>, wanted: &mut WantedBy<'a>) {
-    for (parameter, arity, artifacts) in step.known_artifacts(scope) {
-        for handle in artifacts {
+    for known in step.known_artifacts(scope) {
+        let shape = known.shape;
+        for handle in known.artifacts {
             let name = match &handle {
-                Handle::Path(path, shape) => format!("{shape:?} {}", path.display()),
+                Handle::Path(path, _) => path.display().to_string(),
                 // One that may be missing is nothing then.
-                Handle::Named(_) if arity == Arity::Optional => continue,
-                Handle::Named(reference) => reference.to_string(),
+                Handle::Named(_) if known.arity == Arity::Optional => continue,
+                // After the files.
+                Handle::Named(reference) => format!("~{reference}"),
                 Handle::Stored(_) => continue,
             };
-            let by = (step.name.as_str(), parameter);
-            wanted.entry(name).or_insert((handle, by));
+            let by = (step.name.as_str(), known.parameter);
+            let wanted = wanted.entry(format!("{name} {shape:?}"));
+            wanted.or_insert((handle, shape, by));
         }
     }
 }
 
-async fn look(store: &Store, handle: &Handle) -> Result<(), Fault> {
+async fn look(store: &Store, handle: &Handle, shape: Shape) -> Result<(), Fault> {
     match handle {
-        Handle::Path(path, shape) => check_shape(path, *shape),
-        Handle::Named(reference) => store.version(reference).await.map(drop),
+        Handle::Path(path, _) => check_shape(path, shape),
+        Handle::Named(reference) => {
+            let version = store.version(reference).await?;
+            let is_tree = version.content.is_tree();
+            check_is_tree(&reference.to_string(), is_tree, tree_of(shape))
+        }
         Handle::Stored(_) => Ok(()),
     }
 }

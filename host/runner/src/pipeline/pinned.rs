@@ -138,12 +138,33 @@ fn tagged(name: &Name, tag: &Name) -> String {
 pub(super) fn check_shape(path: &Path, shape: Shape) -> Result<(), Fault> {
     let found = path.metadata();
     let is_folder = found.map_err(|error| cannot_read(path, &error))?.is_dir();
-    let wrong = match (shape, is_folder) {
-        (Shape::File, true) => "is a folder; a file is wanted",
-        (Shape::Tree, false) => "is a file; a folder is wanted",
-        (Shape::File | Shape::Tree | Shape::Either, _) => return Ok(()),
+    if !(is_folder || path.is_file()) {
+        let message = format!("the input `{}` is no regular file", path.display());
+        return Err(Fault::new(ErrorKind::Input, message));
+    }
+    check_is_tree(&path.display().to_string(), is_folder, tree_of(shape))
+}
+
+/// Whether a shape is that of a folder, where it says so.
+pub(super) const fn tree_of(shape: Shape) -> Option<bool> {
+    match shape {
+        Shape::File => Some(false),
+        Shape::Tree => Some(true),
+        Shape::Either => None,
+    }
+}
+
+/// What is at hand must be a folder where one is wanted, and a file where one is.
+///
+/// # Errors
+/// [`ErrorKind::Input`].
+pub(super) fn check_is_tree(what: &str, is_tree: bool, wanted: Option<bool>) -> Result<(), Fault> {
+    let wrong = match (is_tree, wanted) {
+        (true, Some(false)) => "is a folder; a file is wanted",
+        (false, Some(true)) => "is a file; a folder is wanted",
+        _ => return Ok(()),
     };
-    let message = format!("the input `{}` {wrong}", path.display());
+    let message = format!("the input `{what}` {wrong}");
     Err(Fault::new(ErrorKind::Input, message))
 }
 

@@ -116,6 +116,7 @@ impl StoredStep {
     }
 
     fn key_parts(&self) -> KeyParts {
+        let is_program = self.function.is_none();
         let mut inputs: BTreeMap<String, Vec<KeyInput>> = BTreeMap::new();
         let mut outputs = BTreeMap::new();
         for (name, argument) in &self.arguments {
@@ -123,7 +124,8 @@ impl StoredStep {
                 StoredArgument::Value(..) => {}
                 StoredArgument::Inputs(_, given) | StoredArgument::InputTrees(_, given) => {
                     if !given.is_empty() {
-                        inputs.insert(name.clone(), given.iter().map(key_input).collect());
+                        let given = given.iter().map(|input| key_input(input, is_program));
+                        inputs.insert(name.clone(), given.collect());
                     }
                 }
                 StoredArgument::Output { tree } if self.function.is_none() => {
@@ -175,10 +177,18 @@ impl StoredStep {
     }
 }
 
-fn key_input(input: &StoredInput) -> KeyInput {
+/// An input as the key has it. A program sees a file, and nothing that is attached.
+fn key_input(input: &StoredInput, is_program: bool) -> KeyInput {
+    let file = input.content.digest;
+    let is_plain = input.media_type.is_none() && input.metadata.is_empty();
     match input.content.is_tree() {
-        true => KeyInput::Tree(input.content.digest),
-        false => KeyInput::File(input.content.digest),
+        true => KeyInput::Tree(file),
+        false if is_program || is_plain => KeyInput::File(file),
+        false => KeyInput::Described {
+            file,
+            media_type: input.media_type.clone(),
+            metadata: input.metadata.clone(),
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use wharf_store::Store;
 use super::show::clean;
 use super::{named, shown};
 use crate::args::artifact::Diff;
+use crate::ending::Ending;
 use crate::report::bytes;
 
 /// One difference.
@@ -25,7 +26,7 @@ struct Change {
     after: Option<String>,
 }
 
-pub(super) async fn diff(args: &Diff) -> Result<(), Fault> {
+pub(super) async fn diff(args: &Diff) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     let before = store.version(&args.before).await?;
     let after = store.version(&args.after).await?;

@@ -1,15 +1,15 @@
 //! `wharf artifact lineage`.
 
 use serde_json::json;
-use wharf_model::Fault;
 use wharf_model::record::Artifact;
 use wharf_store::Ancestor;
 
 use super::show::clean;
 use super::{named, shown};
 use crate::args::artifact::Show;
+use crate::ending::Ending;
 
-pub(super) async fn lineage(args: &Show) -> Result<(), Fault> {
+pub(super) async fn lineage(args: &Show) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     let version = store.version(&args.reference).await?;
     let ancestors = store.lineage(&version).await?;

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use wharf_model::ArtifactReference;
 use wharf_model::artifact::{TagMove, Version, Which};
 use wharf_model::name::Name;
-use wharf_model::{ArtifactReference, Fault};
 use wharf_store::Store;
 
 use crate::args::artifact::Ls;
+use crate::ending::Ending;
 use crate::report::table::Table;
 use crate::report::{bytes, inert, out};
 
-pub(super) async fn ls(args: &Ls) -> Result<(), Fault> {
+pub(super) async fn ls(args: &Ls) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     match &args.name {
         Some(name) => versions(args, &store, name).await,
@@ -20,7 +21,7 @@ pub(super) async fn ls(args: &Ls) -> Result<(), Fault> {
     }
 }
 
-async fn artifacts(args: &Ls, store: &Store) -> Result<(), Fault> {
+async fn artifacts(args: &Ls, store: &Store) -> Result<(), Ending> {
     let mut table = Table::new(["ARTIFACT", "VERSIONS", "NEWEST", "SIZE", "TAGS"]);
     let names = store.artifacts().await?;
     for name in &names {
@@ -47,12 +48,12 @@ async fn artifacts(args: &Ls, store: &Store) -> Result<(), Fault> {
     }
     match (args.common.json, names.is_empty()) {
         (true, _) => Ok(()),
-        (false, true) => out("no artifacts yet\n"),
-        (false, false) => out(&table.to_string()),
+        (false, true) => Ok(out("no artifacts yet\n")?),
+        (false, false) => Ok(out(&table.to_string())?),
     }
 }
 
-async fn versions(args: &Ls, store: &Store, name: &Name) -> Result<(), Fault> {
+async fn versions(args: &Ls, store: &Store, name: &Name) -> Result<(), Ending> {
     let numbers = store.version_numbers(name).await?;
     let tags = store.tags(name).await?;
     let mut table = Table::new(["VERSION", "MADE", "BY", "SIZE", "DIGEST", "TAGS", "FROM"]);
@@ -89,7 +90,7 @@ async fn versions(args: &Ls, store: &Store, name: &Name) -> Result<(), Fault> {
     }
     match args.common.json {
         true => Ok(()),
-        false => out(&table.to_string()),
+        false => Ok(out(&table.to_string())?),
     }
 }
 

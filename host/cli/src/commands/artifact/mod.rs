@@ -16,11 +16,12 @@ use wharf_runner::transfer;
 use wharf_store::{NewTag, NewVersion, Store};
 
 use crate::args::artifact::{Artifact, ArtifactCommand, Common, Copy, Get, Put, Rm, Tag};
+use crate::ending::Ending;
 use crate::report::transfer::Meter;
 use crate::report::{bytes, inert, out};
-use crate::surroundings;
+use crate::{stack, surroundings};
 
-pub(crate) fn artifact(args: &Artifact) -> Result<(), Fault> {
+pub(crate) fn artifact(args: &Artifact) -> Result<(), Ending> {
     let work = async {
         match &args.command {
             ArtifactCommand::Put(args) => put(args).await,
@@ -34,41 +35,43 @@ pub(crate) fn artifact(args: &Artifact) -> Result<(), Fault> {
             ArtifactCommand::Copy(args) => copy(args).await,
         }
     };
-    surroundings::runtime()?.block_on(work)
+    surroundings::run(work)
 }
 
 impl Common {
     /// The store, to read from.
-    pub(crate) fn existing_store(&self) -> Result<Store, Fault> {
-        let places = &self.places;
-        surroundings::existing_store(places.store.as_deref(), places.cache.as_deref())
+    pub(crate) fn existing_store(&self) -> Result<Store, Ending> {
+        stack::existing_store(&self.within)
     }
 
     /// The store, to write to.
-    async fn store(&self) -> Result<Store, Fault> {
-        let store = self.store_at(self.places.store.as_deref())?;
+    async fn store(&self) -> Result<Store, Ending> {
+        let store = stack::store(&self.within)?;
         store.prepare().await?;
         Ok(store)
     }
 
-    fn store_at(&self, place: Option<&Path>) -> Result<Store, Fault> {
-        let location = surroundings::store_location(place)?;
-        surroundings::open_store(&location, self.places.cache.as_deref())
+    /// Another store.
+    fn other_store(&self, place: &Path) -> Result<Store, Ending> {
+        let location = surroundings::store_location(Some(place))?;
+        let cache = self.within.places.cache.as_deref();
+        Ok(surroundings::open_store(&location, cache)?)
     }
 
     /// Prints what was done: as JSON, or as a sentence.
-    pub(crate) fn print(&self, json: &impl Serialize, text: &str) -> Result<(), Fault> {
+    pub(crate) fn print(&self, json: &impl Serialize, text: &str) -> Result<(), Ending> {
         match self.json {
             true => {
                 let json = serde_json::to_string(json).map_err(Fault::internal)?;
-                out(&(inert(json) + "\n"))
+                out(&(inert(json) + "\n"))?;
             }
-            false => out(&format!("{text}\n")),
+            false => out(&format!("{text}\n"))?,
         }
+        Ok(())
     }
 }
 
-async fn put(args: &Put) -> Result<(), Fault> {
+async fn put(args: &Put) -> Result<(), Ending> {
     let store = args.common.store().await?;
     let content = transfer::put(&store, &args.path).await?;
     let new = NewVersion {
@@ -94,7 +97,7 @@ async fn put(args: &Put) -> Result<(), Fault> {
     args.common.print(&version, &text)
 }
 
-async fn get(args: &Get) -> Result<(), Fault> {
+async fn get(args: &Get) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     let version = store.version(&args.reference).await?;
     let meter = Meter::start(&version.name.to_string(), version.content.size);
@@ -110,7 +113,7 @@ async fn get(args: &Get) -> Result<(), Fault> {
     args.common.print(&version, &text)
 }
 
-async fn tag(args: &Tag) -> Result<(), Fault> {
+async fn tag(args: &Tag) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     let version = store.version(&args.reference).await?;
     let expected = args.expect.map(|expected| expected.0);
@@ -134,7 +137,7 @@ async fn move_tag(
     store.move_tag(&new, &surroundings::author()).await
 }
 
-async fn rm(args: &Rm) -> Result<(), Fault> {
+async fn rm(args: &Rm) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     let (name, author) = (&args.reference.name, surroundings::author());
     match &args.reference.which {
@@ -151,9 +154,11 @@ async fn rm(args: &Rm) -> Result<(), Fault> {
         }
         Which::Latest | Which::Digest(_) => {
             let message = format!("`{}` does not say what to remove", args.reference);
-            return Err(Fault::new(ErrorKind::CommandLine, message).hint(format!(
-                "write {name}@NUMBER for a version, or {name}:TAG for a tag"
-            )));
+            return Err(Fault::new(ErrorKind::CommandLine, message)
+                .hint(format!(
+                    "write {name}@NUMBER for a version, or {name}:TAG for a tag"
+                ))
+                .into());
         }
     }
     let removed = args.reference.to_string();
@@ -161,13 +166,19 @@ async fn rm(args: &Rm) -> Result<(), Fault> {
         .print(&json!({"removed": removed}), &format!("removed {removed}"))
 }
 
-async fn copy(args: &Copy) -> Result<(), Fault> {
+async fn copy(args: &Copy) -> Result<(), Ending> {
     let from = args.common.existing_store()?;
     let version = from.version(&args.reference).await?;
-    let to = args.common.store_at(Some(&args.to))?;
+    let to = match (&args.to, &args.to_stack) {
+        (_, Some(stack)) => stack::store_of(&args.common.within, stack)?,
+        (Some(place), None) => args.common.other_store(place)?,
+        (None, None) => return Err(Fault::internal("no store to copy to").into()),
+    };
     if to.place() == from.place() {
         let message = format!("{} is the store that it is copied from", to.place());
-        return Err(Fault::new(ErrorKind::CommandLine, message).hint("say another with --to"));
+        return Err(Fault::new(ErrorKind::CommandLine, message)
+            .hint("say another with --to")
+            .into());
     }
     to.prepare().await?;
     let meter = Meter::start(&version.name.to_string(), version.content.size);

@@ -1,14 +1,14 @@
 //! `wharf artifact show`.
 
 use serde_json::json;
-use wharf_model::Fault;
 use wharf_model::artifact::TagMove;
 
 use super::list::when;
 use super::{named, shown};
 use crate::args::artifact::Show;
+use crate::ending::Ending;
 
-pub(super) async fn show(args: &Show) -> Result<(), Fault> {
+pub(super) async fn show(args: &Show) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
     let version = store.version(&args.reference).await?;
     let mut history = Vec::new();

@@ -3,15 +3,14 @@
 mod pipeline;
 mod step;
 
-use wharf_model::Fault;
-
 use crate::args;
+use crate::ending::Ending;
 use crate::found::Found;
 use crate::report::{inert, out};
-use crate::surroundings;
+use crate::{stack, surroundings};
 
-pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
-    let store = surroundings::existing_store(args.store.as_deref(), None)?;
+pub(crate) fn show(args: &args::Show) -> Result<(), Ending> {
+    let store = stack::existing_store(&args.within)?;
     let text = surroundings::runtime()?.block_on(async {
         match args.run.find(&store).await? {
             Found::Step(record) => {
@@ -36,7 +35,7 @@ pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
             }
         }
     })?;
-    out(&text)
+    Ok(out(&text)?)
 }
 
 /// Lines of a name and a value, which may have several lines.

@@ -121,6 +121,19 @@ pub struct BoundParameter<A> {
     pub value: BoundValue<A>,
 }
 
+/// Artifacts of a parameter that are known before anything runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownArtifacts<'a, A> {
+    /// The name of the parameter.
+    pub parameter: &'a str,
+    /// Whether it takes files or folders.
+    pub shape: Shape,
+    /// How many it takes.
+    pub arity: Arity,
+    /// The artifacts.
+    pub artifacts: Vec<A>,
+}
+
 /// What a parameter of a step is bound to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BoundValue<A> {
@@ -185,13 +198,17 @@ impl CheckedStep {
 
     /// The artifacts that are known already, by parameter: where nothing in `scope` is
     /// missing yet. What cannot be told is left out.
-    pub fn known_artifacts<S: Scope>(&self, scope: &S) -> Vec<(&str, Arity, Vec<S::Artifact>)> {
+    pub fn known_artifacts<S: Scope>(&self, scope: &S) -> Vec<KnownArtifacts<'_, S::Artifact>> {
         let known = self.bindings.iter().filter_map(|binding| {
             let Wanted::Inputs { shape, arity } = binding.wanted else {
                 return None;
             };
-            let artifacts = artifacts(&binding.source, shape, scope).ok()?;
-            Some((&*binding.name, arity, artifacts))
+            Some(KnownArtifacts {
+                parameter: &binding.name,
+                shape,
+                arity,
+                artifacts: artifacts(&binding.source, shape, scope).ok()?,
+            })
         });
         known.collect()
     }
