@@ -44,6 +44,7 @@ use tokio::sync::OnceCell;
 use wharf_model::{ErrorKind, Fault};
 
 pub use artifacts::{Author, NewTag, NewVersion};
+pub use blobs::Spooled;
 pub use cache::{CacheOptions, DEFAULT_CACHE};
 pub use chunks::{BlobHasher, ChunkHasher, Hashed};
 pub use commits::Committed;
