@@ -9,6 +9,7 @@ mod boundary;
 mod cold;
 mod compute;
 mod copy;
+mod disk;
 mod in_process;
 mod launch;
 mod machine;
@@ -36,6 +37,7 @@ const MEASURES: [Measure; 7] = [
     ("boundary", boundary::measure),
     ("compute", compute::measure),
     ("warm-call", warm::measure),
+    // Leaves many removed files behind, which slows down whoever makes new ones.
     ("pipeline-10k", pipeline::measure),
 ];
 
