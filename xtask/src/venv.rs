@@ -24,6 +24,10 @@ pub(crate) enum Environment {
     Test,
     /// Storage services that tests run against.
     Services,
+    /// Snakemake, which is measured beside pipelines.
+    Snakemake,
+    /// Dagster, the same.
+    Dagster,
 }
 
 impl Environment {
@@ -33,6 +37,8 @@ impl Environment {
             Self::GuestC => "guest-c",
             Self::Test => "test",
             Self::Services => "services",
+            Self::Snakemake => "snakemake",
+            Self::Dagster => "dagster",
         }
     }
 
@@ -44,6 +50,8 @@ impl Environment {
             Self::GuestC => &["ziglang==0.17.1"],
             Self::Test => &["scikit-learn==1.9.1"],
             Self::Services => &["moto[server]==5.2.5"],
+            Self::Snakemake => &["snakemake==9.27.1"],
+            Self::Dagster => &["dagster==1.13.29"],
         }
     }
 }

@@ -15,6 +15,7 @@ mod launch;
 mod machine;
 mod measurement;
 mod pipeline;
+mod pipeline_100;
 mod report;
 mod samples;
 mod warm;
@@ -30,7 +31,8 @@ use report::Report;
 /// What is measured: a name and what measures it.
 type Measure = (&'static str, fn(&Setup) -> Result<Vec<Measurement>>);
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
+    ("pipeline-100", pipeline_100::measure),
     ("cold-rust", cold::rust),
     ("cold-python", cold::python),
     ("copy-4g", copy::measure),
@@ -63,6 +65,12 @@ pub(crate) struct Setup {
     /// The program that copies natively.
     #[arg(long)]
     pub(crate) native_copy: PathBuf,
+    /// The command `snakemake`, where it is compared with.
+    #[arg(long)]
+    pub(crate) snakemake: Option<PathBuf>,
+    /// A Python that has Dagster, where that is compared with.
+    #[arg(long)]
+    pub(crate) dagster_python: Option<PathBuf>,
     /// The folder of the guests.
     #[arg(long)]
     pub(crate) guests: PathBuf,
