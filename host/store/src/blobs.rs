@@ -40,12 +40,22 @@ const READ_BYTES: usize = 1 << 20;
 /// What a blob is written from.
 pub(crate) enum Source<'a> {
     /// Bytes.
-    Bytes(&'a Bytes),
+    Bytes(Bytes),
     /// A file in the scratch folder, which is kept where the store, or its cache,
     /// keeps it.
     Spooled(TempPath),
     /// A file that is somebody's.
     File(&'a File),
+}
+
+/// What is complete, and about to become a blob.
+#[derive(Debug)]
+pub enum Spooled {
+    /// A small one, in memory.
+    Bytes(Bytes),
+    /// A file that [`Store::spool`] gave, or on the same file system. It is moved, or
+    /// removed.
+    File(TempPath),
 }
 
 /// The path of a blob.
@@ -81,17 +91,24 @@ impl Store {
         hasher.update(&bytes);
         let hashed = hasher.finish();
         self.put_chunks(&hashed).await?;
-        self.put(&hashed.content, Source::Bytes(&bytes)).await?;
+        self.put(&hashed.content, Source::Bytes(bytes)).await?;
         Ok(hashed.content)
     }
 
-    /// Keeps a file that [`Self::spool`] gave, and that was filled, as a blob.
+    /// Keeps what was hashed already as a blob.
     ///
     /// # Errors
     /// Where writing fails.
-    pub async fn put_spooled(&self, file: TempPath, hashed: &Hashed) -> Result<Content, Fault> {
+    pub async fn put_spooled(&self, spooled: Spooled, hashed: &Hashed) -> Result<Content, Fault> {
         self.put_chunks(hashed).await?;
-        self.put(&hashed.content, Source::Spooled(file)).await?;
+        match spooled {
+            Spooled::File(file) => self.put(&hashed.content, Source::Spooled(file)).await?,
+            Spooled::Bytes(bytes) => {
+                let source = Source::Bytes(bytes.clone());
+                self.put(&hashed.content, source).await?;
+                self.cache_bytes(&bytes, &hashed.content.digest);
+            }
+        }
         Ok(hashed.content)
     }
 
@@ -105,7 +122,7 @@ impl Store {
         match self.is_local() {
             true => {
                 let (file, hashed) = spool_file(self.spool()?, path).map_err(unread)?;
-                self.put_spooled(file, &hashed).await
+                self.put_spooled(Spooled::File(file), &hashed).await
             }
             false => {
                 let file = File::open(path).map_err(unread)?;
@@ -156,7 +173,7 @@ impl Store {
             return Ok(());
         };
         let content = Content::of(chunks);
-        self.put(&content, Source::Bytes(chunks)).await
+        self.put(&content, Source::Bytes(chunks.clone())).await
     }
 
     /// Writes a blob, unless it is there and will stay.
@@ -231,7 +248,7 @@ impl Store {
             };
         }
         match from {
-            Source::Bytes(bytes) => self.objects.overwrite(path, (*bytes).clone()).await,
+            Source::Bytes(bytes) => self.objects.overwrite(path, bytes.clone()).await,
             Source::Spooled(file) => {
                 let file = open(file)?;
                 self.objects.upload(path, file, content).await
@@ -251,7 +268,7 @@ impl Store {
     ) -> Result<(), Fault> {
         if self.is_local() {
             return match from {
-                Source::Bytes(bytes) => self.objects.create(path, bytes.clone()).await.map(drop),
+                Source::Bytes(bytes) => self.objects.create(path, bytes).await.map(drop),
                 Source::Spooled(file) => self.objects.adopt(path, file).await,
                 Source::File(_) => Err(Fault::internal("a file that was not spooled")),
             };

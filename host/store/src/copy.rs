@@ -10,7 +10,7 @@ use wharf_model::{Content, ErrorKind, Fault};
 
 use crate::Store;
 use crate::artifacts::{Author, NewVersion};
-use crate::blobs;
+use crate::blobs::{self, Spooled};
 use crate::chunks::BlobHasher;
 use crate::reader::{BlobReader, fault_of};
 
@@ -113,7 +113,8 @@ impl Store {
         if hashed.content.digest != content.digest {
             return Err(from.missing(&content.digest));
         }
-        self.put_spooled(spool.into_temp_path(), &hashed).await?;
+        self.put_spooled(Spooled::File(spool.into_temp_path()), &hashed)
+            .await?;
         copied.blobs += 1;
         copied.bytes += content.size;
         Ok(())

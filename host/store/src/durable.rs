@@ -1,7 +1,7 @@
 //! Objects that are files, made durable many at a time.
 //!
-//! To sync one file takes as long as to sync fifty. Whoever creates objects hands
-//! them to one thread, which takes all that wait, writes and syncs them together,
+//! To sync one file takes as long as to sync fifty at a time. Whoever creates objects
+//! hands them to one thread, which takes all that wait, writes and syncs them together,
 //! gives each its name, and syncs the names.
 
 use std::collections::BTreeSet;
@@ -18,12 +18,11 @@ use rustix::io::Errno;
 use tempfile::TempPath;
 use tokio::sync::oneshot;
 
+use crate::syncing::Syncing;
+
 /// Most objects that are made durable together, so that the first does not wait
-/// for thousands.
-const BATCH: usize = 512;
-/// Up to this many, files are synced one by one: to sync the file system would
-/// wait for what others write, too.
-const ONE_BY_ONE: usize = 4;
+/// for thousands. Their files are open at a time.
+const BATCH: usize = 256;
 
 /// Creates files durably. Clones share a thread, which ends with the last of them.
 #[derive(Clone, Debug)]
@@ -100,6 +99,7 @@ fn gone() -> io::Error {
 }
 
 fn work(root: &Path, scratch: &Path, waiting: &Receiver<Job>) {
+    let mut writer = None;
     while let Ok(first) = waiting.recv() {
         let more = waiting.try_iter().take(BATCH - 1);
         let (mut batch, mut waiters) = (Vec::new(), Vec::new());
@@ -107,7 +107,14 @@ fn work(root: &Path, scratch: &Path, waiting: &Receiver<Job>) {
             batch.push((path, what));
             waiters.push(done);
         }
-        let results = create_all(root, scratch, batch);
+        let started = match &mut writer {
+            Some(writer) => Ok(writer),
+            none => Writer::new(root, scratch).map(|new| none.insert(new)),
+        };
+        let results = match started {
+            Ok(writer) => writer.create_all(batch),
+            Err(error) => batch.iter().map(|_| Err(copy(&error))).collect(),
+        };
         for (done, result) in waiters.into_iter().zip(results) {
             // Whoever waited may have given up.
             let _ = done.send(result);
@@ -115,32 +122,47 @@ fn work(root: &Path, scratch: &Path, waiting: &Receiver<Job>) {
     }
 }
 
-/// Creates the files of a batch; says of each whether it was created.
-fn create_all(root: &Path, scratch: &Path, batch: Vec<(PathBuf, What)>) -> Vec<io::Result<bool>> {
-    let written = batch.into_iter().map(|(path, what)| {
-        let unnamed = Unnamed::write(scratch, what);
-        (path, unnamed)
-    });
-    let written: Vec<_> = written.collect();
-    let files = written.iter().flat_map(|(_, unnamed)| unnamed);
-    let synced = sync_all(
-        root,
-        &files.map(|unnamed| &unnamed.file).collect::<Vec<_>>(),
-    );
-    let mut made = Vec::new();
-    let named = written.into_iter().map(|(path, unnamed)| {
-        synced.as_ref().map_err(copy)?;
-        let is_new = unnamed?.name(&path)?;
-        made.extend(is_new.then_some(path));
-        Ok(is_new)
-    });
-    let named: Vec<io::Result<bool>> = named.collect();
-    let folders: BTreeSet<&Path> = made.iter().filter_map(|path| path.parent()).collect();
-    match sync_folders(root, &folders) {
-        Ok(()) => named,
-        // They are there, and may be gone after a power failure: nobody is told
-        // that they are safe.
-        Err(error) => named.into_iter().map(|_| Err(copy(&error))).collect(),
+/// What writes the files.
+struct Writer<'a> {
+    scratch: &'a Path,
+    syncing: Syncing,
+    folders: Folders<'a>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(root: &'a Path, scratch: &'a Path) -> io::Result<Self> {
+        Ok(Self {
+            scratch,
+            syncing: Syncing::new(root)?,
+            folders: Folders::new(root),
+        })
+    }
+
+    /// Creates the files of a batch; says of each whether it was created.
+    fn create_all(&mut self, batch: Vec<(PathBuf, What)>) -> Vec<io::Result<bool>> {
+        let written = batch.into_iter().map(|(path, what)| {
+            let unnamed = Unnamed::write(self.scratch, what);
+            (path, unnamed)
+        });
+        let written: Vec<_> = written.collect();
+        let files = written.iter().flat_map(|(_, unnamed)| unnamed);
+        let files: Vec<&File> = files.map(|unnamed| &unnamed.file).collect();
+        let synced = self.syncing.sync(&files, |file| file.sync_all());
+        let folders = &mut self.folders;
+        let named = written.into_iter().map(|(path, unnamed)| {
+            synced.as_ref().map_err(copy)?;
+            let named = unnamed?.name(&path, || folders.make(&path));
+            // Also where somebody else was faster, who may not have come to that yet.
+            folders.note(&path);
+            named
+        });
+        let named: Vec<io::Result<bool>> = named.collect();
+        match folders.sync(&mut self.syncing) {
+            Ok(()) => named,
+            // They are there, and may be gone after a power failure: nobody is told
+            // that they are safe.
+            Err(error) => named.into_iter().map(|_| Err(copy(&error))).collect(),
+        }
     }
 }
 
@@ -151,24 +173,55 @@ fn copy(error: &io::Error) -> io::Error {
     }
 }
 
-fn sync_folders(root: &Path, folders: &BTreeSet<&Path>) -> io::Result<()> {
-    if folders.len() > ONE_BY_ONE {
-        return sync_file_system(root);
-    }
-    folders
-        .iter()
-        .try_for_each(|folder| File::open(folder)?.sync_all())
+/// The folders that files get their names in.
+struct Folders<'a> {
+    root: &'a Path,
+    /// Those whose own names are safe, from the root on.
+    safe: BTreeSet<PathBuf>,
+    waiting: BTreeSet<PathBuf>,
 }
 
-fn sync_all(root: &Path, files: &[&File]) -> io::Result<()> {
-    match files.len() > ONE_BY_ONE {
-        true => sync_file_system(root),
-        false => files.iter().try_for_each(|file| file.sync_all()),
+impl<'a> Folders<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            safe: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+        }
     }
-}
 
-fn sync_file_system(root: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(File::open(root)?)?)
+    /// Makes the folder of a file that has none.
+    fn make(&mut self, file: &Path) -> io::Result<()> {
+        let folder = file.parent().unwrap_or(file);
+        fs::create_dir_all(folder)?;
+        self.safe.remove(folder);
+        Ok(())
+    }
+
+    /// The folder of a file is to be synced; before that is done for the first time,
+    /// those that it is in, too.
+    fn note(&mut self, file: &Path) {
+        for folder in file.ancestors().skip(1) {
+            self.waiting.insert(folder.to_owned());
+            if self.safe.contains(folder) || folder == self.root {
+                return;
+            }
+        }
+    }
+
+    fn sync(&mut self, syncing: &mut Syncing) -> io::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let folders: Vec<&PathBuf> = waiting.iter().collect();
+        let synced = syncing.sync(&folders, |folder| match File::open(folder) {
+            // It could not be made, as whoever wanted that was told.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            folder => folder?.sync_all(),
+        });
+        if synced.is_ok() {
+            self.safe.extend(waiting);
+        }
+        synced
+    }
 }
 
 /// A file that is written and has no name of its own yet; removed when dropped.
@@ -193,13 +246,13 @@ impl Unnamed {
     }
 
     /// Gives it its name, unless somebody has it.
-    fn name(self, to: &Path) -> io::Result<bool> {
+    fn name(self, to: &Path, make_folder: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
         let mut named = rename_new(&self.path, to);
         if named
             .as_ref()
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         {
-            fs::create_dir_all(to.parent().unwrap_or(to))?;
+            make_folder()?;
             named = rename_new(&self.path, to);
         }
         match named {

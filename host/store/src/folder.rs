@@ -83,10 +83,13 @@ impl Folder {
         loop {
             // Whoever makes it is told so, however many there are.
             match std::fs::create_dir(&self.path) {
-                Ok(()) => made = true,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    std::fs::create_dir_all(&self.path)?;
+                Ok(()) => {
                     made = true;
+                    sync_around(&self.path)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    create_around(&self.path)?;
+                    continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -149,6 +152,38 @@ impl Folder {
     fn ignore(&self) {
         // A store works without it.
         let _ = std::fs::write(self.path.join(IGNORED), "*\n");
+    }
+}
+
+/// Makes the folders that a folder is in.
+fn create_around(path: &Path) -> io::Result<()> {
+    let Some(around) = path.parent() else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let mut made = std::fs::create_dir(around);
+    if made
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    {
+        create_around(around)?;
+        made = std::fs::create_dir(around);
+    }
+    match made {
+        Ok(()) => sync_around(around),
+        Err(_) if around.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes sure that a folder is there after a power failure. One that may not be read
+/// cannot be synced by whoever may write in it.
+fn sync_around(path: &Path) -> io::Result<()> {
+    let around = path
+        .parent()
+        .filter(|around| !around.as_os_str().is_empty());
+    match File::open(around.unwrap_or(Path::new("."))) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        around => around?.sync_all(),
     }
 }
 

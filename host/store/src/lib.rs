@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! objects     writes and reads objects: the only place that talks to object_store
-//! durable     the same for files of this machine, many at a time
+//! durable     the same for files of this machine, many at a time; syncing
 //! blobs       bytes named by their digest; chunks, reader, upload, trees
 //! records     JSON with a checksum; runs, commits, artifacts: what is recorded
 //! reach, gc, verify, copy     what goes over all of it
@@ -32,6 +32,7 @@ mod reach;
 mod reader;
 mod records;
 mod runs;
+mod syncing;
 mod trees;
 mod upload;
 mod verify;
@@ -45,6 +46,7 @@ use tokio::sync::OnceCell;
 use wharf_model::{ErrorKind, Fault};
 
 pub use artifacts::{Author, NewTag, NewVersion};
+pub use blobs::Spooled;
 pub use cache::{CacheOptions, DEFAULT_CACHE};
 pub use chunks::{BlobHasher, ChunkHasher, Hashed};
 pub use commits::Committed;

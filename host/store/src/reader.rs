@@ -376,7 +376,7 @@ impl Store {
         Some(bytes.into())
     }
 
-    fn cache_bytes(&self, bytes: &[u8], digest: &Digest) {
+    pub(crate) fn cache_bytes(&self, bytes: &[u8], digest: &Digest) {
         use std::io::Write;
         let Some(cache) = &self.cache else { return };
         let spooled = cache.spool().and_then(|mut file| {

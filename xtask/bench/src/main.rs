@@ -9,11 +9,13 @@ mod boundary;
 mod cold;
 mod compute;
 mod copy;
+mod disk;
 mod in_process;
 mod launch;
 mod machine;
 mod measurement;
 mod pipeline;
+mod pipeline_100;
 mod report;
 mod samples;
 mod warm;
@@ -29,13 +31,15 @@ use report::Report;
 /// What is measured: a name and what measures it.
 type Measure = (&'static str, fn(&Setup) -> Result<Vec<Measurement>>);
 
-const MEASURES: [Measure; 7] = [
+const MEASURES: [Measure; 8] = [
+    ("pipeline-100", pipeline_100::measure),
     ("cold-rust", cold::rust),
     ("cold-python", cold::python),
     ("copy-4g", copy::measure),
     ("boundary", boundary::measure),
     ("compute", compute::measure),
     ("warm-call", warm::measure),
+    // Leaves many removed files behind, which slows down whoever makes new ones.
     ("pipeline-10k", pipeline::measure),
 ];
 
@@ -61,6 +65,12 @@ pub(crate) struct Setup {
     /// The program that copies natively.
     #[arg(long)]
     pub(crate) native_copy: PathBuf,
+    /// The command `snakemake`, where it is compared with.
+    #[arg(long)]
+    pub(crate) snakemake: Option<PathBuf>,
+    /// A Python that has Dagster, where that is compared with.
+    #[arg(long)]
+    pub(crate) dagster_python: Option<PathBuf>,
     /// The folder of the guests.
     #[arg(long)]
     pub(crate) guests: PathBuf,

@@ -1,6 +1,7 @@
 //! What a pipeline costs for each of its steps, where they do next to nothing: each is
 //! looked up, run, and committed durably on the local disk.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::fs;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::Setup;
+use crate::disk;
 use crate::launch::{self, Finished};
 use crate::measurement::{Bar, Measurement, Yardstick};
 
@@ -16,7 +18,8 @@ const STEPS: usize = 10_000;
 const FEW_STEPS: usize = 100;
 
 pub(crate) fn measure(setup: &Setup) -> Result<Vec<Measurement>> {
-    let bench = Bench::prepare(setup)?;
+    let sizes = [STEPS, FEW_STEPS, 1];
+    let bench = Pipelines::prepare(setup, setup.work.join("pipeline"), &sizes)?;
     // Once without counting: compiles the step.
     bench.fresh(1)?;
     let (mut many, mut cached, mut few, mut one) = (vec![], vec![], vec![], vec![]);
@@ -85,15 +88,20 @@ pub(crate) fn measure(setup: &Setup) -> Result<Vec<Measurement>> {
     ])
 }
 
-/// Pipelines that are ready to run.
-struct Bench<'a> {
+/// Pipelines of no-op steps that are ready to run.
+///
+/// Each fresh run has a store of its own. Those of earlier runs stay until all is
+/// measured: file systems are slow to make files where many were just removed.
+pub(crate) struct Pipelines<'a> {
     setup: &'a Setup,
     folder: PathBuf,
+    /// Stores that there are; the last one is in use.
+    stores: Cell<usize>,
 }
 
-impl<'a> Bench<'a> {
-    fn prepare(setup: &'a Setup) -> Result<Self> {
-        let folder = setup.work.join("pipeline");
+impl<'a> Pipelines<'a> {
+    /// Pipelines of so many steps each, in a folder that is made anew.
+    pub(crate) fn prepare(setup: &'a Setup, folder: PathBuf, sizes: &[usize]) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
@@ -101,9 +109,9 @@ impl<'a> Bench<'a> {
             .with_context(|| format!("cannot create {}", folder.display()))?;
         fs::write(folder.join("data"), "sixteen bytes of it")?;
         fs::copy(setup.guest("noop"), folder.join("noop.wasm"))?;
-        for steps in [STEPS, FEW_STEPS, 1] {
+        for steps in sizes {
             let mut text = "steps:\n".to_owned();
-            for step in 0..steps {
+            for step in 0..*steps {
                 write!(
                     text,
                     "  s{step}:\n    uses: noop.wasm\n    with: {{ data: data }}\n"
@@ -111,24 +119,35 @@ impl<'a> Bench<'a> {
             }
             fs::write(folder.join(format!("{steps}.yaml")), text)?;
         }
-        Ok(Self { setup, folder })
+        Ok(Self {
+            setup,
+            folder,
+            stores: Cell::new(0),
+        })
     }
 
     /// Runs a pipeline in a store that has nothing.
-    fn fresh(&self, steps: usize) -> Result<Finished> {
-        let store = self.folder.join("store");
-        if store.exists() {
-            fs::remove_dir_all(store)?;
-        }
+    pub(crate) fn fresh(&self, steps: usize) -> Result<Finished> {
+        self.stores.set(self.stores.get() + 1);
         self.again(steps)
     }
 
+    /// Runs it in the same store.
     fn again(&self, steps: usize) -> Result<Finished> {
         let file = format!("{steps}.yaml");
+        let store = format!("store-{}", self.stores.get());
         let arguments = [
-            "pipeline", "run", &file, "--quiet", "--store", "store", "--cache", "cache",
+            "pipeline", "run", &file, "--quiet", "--store", &store, "--cache", "cache",
         ];
         let arguments = arguments.map(OsString::from);
+        disk::settle();
         launch::run(&self.folder, &self.setup.wharf, &arguments)
+    }
+}
+
+impl Drop for Pipelines<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed is, when all is measured again.
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }

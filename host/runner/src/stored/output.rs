@@ -14,7 +14,7 @@ use wharf_model::record::Artifact;
 use wharf_model::tree::Listed;
 use wharf_model::{Content, Fault, Outcome};
 use wharf_sandbox::Parameter;
-use wharf_store::{BlobHasher, Hashed, Store};
+use wharf_store::{BlobHasher, Hashed, Spooled, Store};
 
 use crate::sink::{Becomes, FileSink, Flow, Written};
 use crate::tree::{FolderSink, list};
@@ -22,7 +22,7 @@ use crate::tree::{FolderSink, list};
 /// Where a guest writes an output.
 #[derive(Debug)]
 pub(super) enum Output {
-    File(String, Arc<FileSink>, TempPath),
+    File(String, Arc<FileSink>),
     Tree(String, Arc<FolderSink>, TempDir),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Complete {
 
 #[derive(Debug)]
 enum What {
-    File(TempPath, Hashed),
+    File(Spooled, Hashed),
     Tree(Vec<(TreePath, TempPath, Hashed)>),
 }
 
@@ -58,21 +58,23 @@ impl Output {
             let parameter = Parameter::OutputTree(sink.clone());
             return Ok((Self::Tree(name.to_owned(), sink, folder), parameter));
         }
-        let (file, path) = store.spool()?.into_parts();
-        let sink = Arc::new(FileSink::to_file(file, &path, Becomes::Blob, flow));
+        let sink = Arc::new(FileSink::to_blob(store, flow));
         let parameter = Parameter::Output(sink.clone());
-        Ok((Self::File(name.to_owned(), sink, path), parameter))
+        Ok((Self::File(name.to_owned(), sink), parameter))
     }
 
     /// Completes it: all bytes written and hashed.
     pub(super) fn complete(self) -> Result<Complete, Fault> {
         match self {
-            Self::File(name, sink, path) => {
+            Self::File(name, sink) => {
                 let written = sink.finish()?;
+                let spooled = sink.take_spooled();
+                let spooled =
+                    spooled.ok_or_else(|| Fault::internal("an output without its bytes"))?;
                 let (media_type, metadata) = (written.media_type.clone(), written.metadata.clone());
                 Ok(Complete {
                     name,
-                    what: What::File(path, hashed(written)),
+                    what: What::File(spooled, hashed(written)),
                     media_type,
                     metadata,
                     _folder: None,
@@ -113,11 +115,12 @@ impl Complete {
     /// Puts it into the store.
     pub(super) async fn keep(self, store: &Store) -> Result<Artifact, Fault> {
         let content = match self.what {
-            What::File(path, hashed) => store.put_spooled(path, &hashed).await?,
+            What::File(spooled, hashed) => store.put_spooled(spooled, &hashed).await?,
             What::Tree(files) => {
                 let mut listed = Vec::new();
                 for (path, file, hashed) in files {
-                    let Content { digest, size, .. } = store.put_spooled(file, &hashed).await?;
+                    let kept = store.put_spooled(Spooled::File(file), &hashed).await?;
+                    let Content { digest, size, .. } = kept;
                     listed.push(Listed { path, digest, size });
                 }
                 store.put_tree(listed).await?
@@ -177,7 +180,7 @@ impl Scratch {
                 (Some(true), _) => self.tree(&path)?,
                 (Some(false), false) => {
                     let hashed = hash(&path)?;
-                    What::File(temporary(path)?, hashed)
+                    What::File(Spooled::File(temporary(path)?), hashed)
                 }
             };
             complete.push(Complete {
