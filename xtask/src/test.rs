@@ -16,6 +16,9 @@ use crate::{browser, cargo, data, guests, process, services};
 /// Guests' libraries with tests of their own, which run natively.
 const GUEST_LIBRARIES: [&str; 3] = ["artifact-io", "flights", "logistic"];
 
+/// How often pipelines are killed in each kind of store, where there is time for it.
+const MANY_KILLS: &str = "1000";
+
 /// Runs every test; with `all`, also what takes too long for each change.
 pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
     let mut phases = Phases {
@@ -33,7 +36,12 @@ pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
         process::show(cargo::cargo(context).args(["test", "--workspace", "--locked", "--no-run"]))
     })?;
     phases.run("tests of the host", || {
-        process::show(cargo::cargo(context).args(["test", "--workspace", "--locked"]))
+        let mut tests = cargo::cargo(context);
+        tests.args(["test", "--workspace", "--locked"]);
+        if all {
+            tests.env("WHARF_KILLS", MANY_KILLS);
+        }
+        process::show(&mut tests)
     })?;
     phases.run("tests of the guests' libraries", || {
         guest_libraries(context)

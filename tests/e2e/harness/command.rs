@@ -353,6 +353,11 @@ impl std::fmt::Display for Ended {
 }
 
 impl Ended {
+    /// Whether a signal ended it that nobody can listen to.
+    pub(crate) fn was_killed(&self) -> bool {
+        self.status.signal() == Some(Signal::KILL.as_raw())
+    }
+
     /// Asserts that the command ended by itself, with this exit code.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {

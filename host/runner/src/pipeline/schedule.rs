@@ -179,6 +179,13 @@ fn check(request: &PipelineRequest) -> Result<(), Fault> {
             });
         }
     }
+    if let Some(only) = &request.selection.only
+        && let Some(left_out) = request.selection.from.difference(only).next()
+    {
+        let message = format!("`{left_out}` is to run anew, and is not among those that run");
+        return Err(Fault::new(ErrorKind::Pipeline, message)
+            .hint(format!("add --only {left_out}, or leave out --only")));
+    }
     let running = steps.iter().filter(|step| step.uses.is_some());
     running
         .into_iter()
