@@ -13,7 +13,7 @@ use wharf_sandbox::Progress;
 use super::board::Board;
 use super::progress::{FRAME, TOLD, said};
 use super::run::Style;
-use super::{bytes, duration, err, events, inert, out, painted};
+use super::{bytes, duration, err, events, inert, out, painted, plain};
 
 /// Finished steps of one name that are told one by one; of the others, the summary
 /// tells.
@@ -52,7 +52,8 @@ impl Reporter {
 
     pub(crate) fn compiling(&self, path: &Path) {
         if matches!(self.style, Style::Lines | Style::Terminal) {
-            self.say(format!("compiling {}: later runs need not", path.display()));
+            let path = path.display().to_string();
+            self.say(format!("compiling {}: later runs need not", plain(&path)));
         }
     }
 
@@ -232,7 +233,7 @@ fn line(event: &PipelineEvent, terminal: bool) -> Option<String> {
             after_ms,
         } => {
             let after = duration(after_ms * 1000);
-            Some(format!("{of}: {message}; again in {after}"))
+            Some(format!("{of}: {}; again in {after}", plain(message)))
         }
         PipelineEvent::StepEnded { end, output_bytes } => {
             let is_told = end.item.is_none_or(|item| item < TOLD_EACH) || !end.status.is_good();
@@ -263,8 +264,8 @@ fn failure(event: &PipelineEvent, partition: &str) {
 }
 
 fn step_line(end: &StepEnd, output_bytes: u64, colour: bool) -> String {
-    let message = end.message.as_ref().map(|message| format!(": {message}"));
-    let message = message.unwrap_or_default();
+    let message = end.message.as_ref();
+    let message = message.map_or_else(String::new, |message| format!(": {}", plain(message)));
     let name = end.of();
     let status = painted(&end.status.to_string(), code(end.status), colour);
     match end.status {
@@ -315,4 +316,32 @@ pub(crate) fn counts(ended: &Ended) -> String {
     let counts = ended.counts().into_iter();
     let counts = counts.map(|(status, count)| format!("{count} {status}"));
     counts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str) -> StepEnd {
+        StepEnd {
+            step: "a".to_owned(),
+            item: None,
+            status: StepStatus::Failed,
+            commit: None,
+            attempt: None,
+            attempts: 1,
+            began_us: 0,
+            took_us: 0,
+            message: Some(message.to_owned()),
+        }
+    }
+
+    #[test]
+    fn no_message_acts_or_forges_a_line() {
+        let end = failed("no `q\u{1b}[31mred\nb  succeeded  1 ms`");
+        assert_eq!(
+            step_line(&end, 0, false),
+            "a  failed: no `q\\u{1b}[31mred\\nb  succeeded  1 ms`"
+        );
+    }
 }

@@ -7,7 +7,7 @@ use wharf_model::Fault;
 
 use crate::args;
 use crate::found::Found;
-use crate::report::{inert, out};
+use crate::report::{inert, out, plain};
 use crate::surroundings;
 
 pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
@@ -39,13 +39,13 @@ pub(crate) fn show(args: &args::Show) -> Result<(), Fault> {
     out(&text)
 }
 
-/// Lines of a name and a value, which may have several lines.
+/// Lines of a name and a value, which may have several lines, and be anybody's.
 #[derive(Debug, Default)]
 struct Lines(String);
 
 impl Lines {
     fn add(&mut self, name: &str, value: &str) {
-        let mut lines = value.lines();
+        let mut lines = value.lines().map(plain);
         let first = lines.next().unwrap_or_default();
         self.0.push_str(&format!("{name:12} {first}\n"));
         lines.for_each(|line| self.0.push_str(&format!("{:12} {line}\n", "")));
@@ -53,5 +53,20 @@ impl Lines {
 
     fn text(self) -> String {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_lines_and_do_nothing() {
+        let mut lines = Lines::default();
+        lines.add("input", "data = e\x1b[31m\u{202e}\n5 B");
+        assert_eq!(
+            lines.text(),
+            "input        data = e\\u{1b}[31m\\u{202e}\n             5 B\n"
+        );
     }
 }
