@@ -83,7 +83,7 @@ pub(super) async fn gather(store: &Store, id: &RunId) -> Result<Page, Fault> {
     let groups = groups(&graph, ends);
     let gathered = Gathering::of(store, &groups, &mut notes).await;
     let timeline = timeline(&groups);
-    let lineage = made(&gathered.records, store, id, &graph, &groups).await;
+    let lineage = made(&gathered.records, store, id, &graph, &groups, &mut notes).await;
     if groups.len() > limits::STEPS {
         notes.push(format!(
             "Of {} steps, {} are told about: those that failed, then the first.",
@@ -302,6 +302,7 @@ async fn step(
             attempts: end.attempts,
             took: end.took_us,
             message: end.message.as_ref().map(|text| cut(text, limits::TEXT)),
+            recorded: end.commit.is_some() || end.attempt.is_some(),
             record: record.map(details::details),
             logs: logs(&events, left),
         });
@@ -321,4 +322,62 @@ async fn step(
         plots,
     };
     (step, more)
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_model::Digest;
+
+    use super::*;
+
+    fn succeeded(step: &str, commit: Option<Digest>) -> StepEnd {
+        StepEnd {
+            step: step.to_owned(),
+            item: None,
+            status: StepStatus::Succeeded,
+            commit,
+            attempt: None,
+            attempts: 1,
+            began_us: 0,
+            took_us: 1,
+            message: None,
+        }
+    }
+
+    fn graph_of(steps: usize) -> Graph {
+        let step = |at| format!("  s{at}: {{ uses: a.wasm }}\n");
+        let steps: String = (0..steps).map(step).collect();
+        Graph::of(&parse(&format!("steps:\n{steps}")).unwrap())
+    }
+
+    /// Records that are not there, as one that is damaged or was not read.
+    #[tokio::test]
+    async fn a_record_that_was_not_read_makes_nothing_a_product() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path());
+        let graph = graph_of(2);
+        let ends = [
+            succeeded("s0", Some(Digest::of(b"commit"))),
+            succeeded("s1", None),
+        ];
+        let groups = groups(&graph, &ends);
+        let mut notes = Vec::new();
+        let gathered = Gathering::of(&store, &groups, &mut notes).await;
+        let recorded: Vec<bool> = gathered
+            .steps
+            .iter()
+            .map(|step| step.items[0].recorded)
+            .collect();
+        assert_eq!(recorded, [true, false]);
+        assert!(gathered.steps[0].items[0].record.is_none());
+        let run = "019b-1".parse().unwrap();
+        let made = made(&gathered.records, &store, &run, &graph, &groups, &mut notes);
+        assert_eq!(made.await, []);
+        assert!(
+            notes
+                .iter()
+                .any(|note| note.starts_with("Of 1 records of steps, 0 were read")),
+            "{notes:?}"
+        );
+    }
 }
