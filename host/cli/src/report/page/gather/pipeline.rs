@@ -1,6 +1,6 @@
 //! The run of a pipeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use wharf_model::Fault;
@@ -101,7 +101,13 @@ pub(super) async fn gather(store: &Store, id: &RunId) -> Result<Page, Fault> {
             .to_owned(),
         facts: facts(&started, ended.as_ref()),
         counts: counts(ends.iter()),
-        graph: picture(&graph, &groups, ended.is_some(), &mut notes),
+        graph: picture(
+            &graph,
+            &groups,
+            &gathered.steps,
+            ended.is_some(),
+            &mut notes,
+        ),
         notes,
         timeline,
         parameters: values(&started.parameters),
@@ -198,10 +204,11 @@ fn counts<'a>(ends: impl Iterator<Item = &'a StepEnd> + Clone) -> Vec<(StepStatu
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-/// The graph with how each step ended.
+/// The graph with how each step ended, and a link to each that the page tells about.
 fn picture(
     graph: &Graph,
     groups: &[Group<'_>],
+    told: &[Step],
     has_ended: bool,
     notes: &mut Vec<String>,
 ) -> Option<String> {
@@ -212,10 +219,13 @@ fn picture(
         ));
         return None;
     }
+    let told: BTreeSet<&str> = told.iter().map(|step| &*step.anchor).collect();
     let mark = |(at, group): (usize, &Group<'_>)| Mark {
         status: group.status(),
         note: note(group, has_ended),
-        link: Some(format!("#{}", anchor(at))),
+        link: Some(anchor(at))
+            .filter(|anchor| told.contains(&**anchor))
+            .map(|anchor| format!("#{anchor}")),
     };
     let marks: Vec<Mark> = groups.iter().enumerate().map(mark).collect();
     (steps > 0).then(|| graph.svg_of_run(&marks))
@@ -348,6 +358,25 @@ mod tests {
         let step = |at| format!("  s{at}: {{ uses: a.wasm }}\n");
         let steps: String = (0..steps).map(step).collect();
         Graph::of(&parse(&format!("steps:\n{steps}")).unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_steps_that_are_told_about_have_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path());
+        let graph = graph_of(limits::STEPS + 5);
+        let ends: Vec<_> = (0..limits::STEPS + 5)
+            .map(|at| succeeded(&format!("s{at}"), None))
+            .collect();
+        let groups = groups(&graph, &ends);
+        let mut notes = Vec::new();
+        let told = Gathering::of(&store, &groups, &mut notes).await.steps;
+        assert_eq!(told.len(), limits::STEPS);
+        let svg = picture(&graph, &groups, &told, true, &mut notes).unwrap();
+        assert_eq!(svg.matches("href=\"#step-").count(), limits::STEPS);
+        for step in &told {
+            assert!(svg.contains(&format!("href=\"#{}\"", step.anchor)));
+        }
     }
 
     /// Records that are not there, as one that is damaged or was not read.
