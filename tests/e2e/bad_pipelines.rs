@@ -86,6 +86,13 @@ fn tabs_are_refused() {
     );
 }
 
+#[test]
+fn lines_and_columns_are_those_that_an_editor_shows() {
+    refused("\u{feff}steps: 1\n", &["pipeline.yaml:1:8"]);
+    let lines = "steps:\r  a: { uses: noop.wasm, wiht: 1 }\r  b: 1\r";
+    refused(lines, &["pipeline.yaml:2:25", "pipeline.yaml:3:6"]);
+}
+
 /// Neither the size nor the depth of a file takes more than it should.
 #[test]
 fn huge_and_deep_files_are_refused() {

@@ -24,15 +24,23 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
 }
 
 /// A text in which everything stays at its place, byte for byte: what would do
-/// something is replaced by something as long. Lines stay lines.
+/// something is replaced by something as long. Lines stay lines; one that ends with CR
+/// alone ends with LF.
 pub(crate) fn in_place(text: &str) -> String {
-    let seen = |c: char| match is_active(c) && !matches!(c, '\n' | '\t' | '\r') {
-        true if c.len_utf8() == 1 => ' ',
-        true if c.len_utf8() == 2 => '\u{b7}',
-        true => '\u{fffd}',
-        false => c,
-    };
-    text.chars().map(seen).collect()
+    let mut chars = text.chars().peekable();
+    let mut seen = String::with_capacity(text.len());
+    while let Some(c) = chars.next() {
+        seen.push(match c {
+            '\n' | '\t' => c,
+            '\r' if chars.peek() == Some(&'\n') => c,
+            '\r' => '\n',
+            c if !is_active(c) => c,
+            c if c.len_utf8() == 1 => ' ',
+            c if c.len_utf8() == 2 => '\u{b7}',
+            _ => '\u{fffd}',
+        });
+    }
+    seen
 }
 
 /// JSON in which every character is escaped that would do something to a
@@ -66,9 +74,9 @@ mod tests {
 
     #[test]
     fn everything_stays_at_its_place() {
-        let text = "a\u{1b}\u{9b}\u{202e}\r\n\t\u{df}";
+        let text = "a\u{1b}\u{9b}\u{202e}\r\n\tb\rc\u{df}";
         let seen = in_place(text);
-        assert_eq!(seen, "a \u{b7}\u{fffd}\r\n\t\u{df}");
+        assert_eq!(seen, "a \u{b7}\u{fffd}\r\n\tb\nc\u{df}");
         assert_eq!(seen.len(), text.len());
     }
 

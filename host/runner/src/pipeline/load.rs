@@ -145,6 +145,11 @@ fn read(file: &Path) -> Result<String, Fault> {
                 .hint("a pipeline names steps; data belongs into artifacts"),
         );
     }
+    // A mark of the byte order says nothing in UTF-8, and is no column of the first line.
+    let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) => rest.to_vec(),
+        None => bytes,
+    };
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         fault(format!(
