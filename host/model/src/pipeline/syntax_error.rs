@@ -70,7 +70,7 @@ fn place(text: &str, error: &ScanError) -> Span {
 /// The first tab of the line of a place, or the place where there is none.
 fn tab_of_line(text: &str, at: Span) -> Span {
     let start = line_start(text, at.start);
-    let line = text[start..].lines().next().unwrap_or_default();
+    let line = text[start..].split(['\n', '\r']).next().unwrap_or_default();
     match line.find('\t') {
         Some(tab) => start + tab..start + tab + 1,
         None => at,
