@@ -56,6 +56,9 @@ mod tests {
     fn a_cell_does_nothing_and_is_one_line() {
         let mut table = Table::new(["A", "B"]);
         table.row(["e\x1b[31m\nx".into(), "y".into()]);
-        assert_eq!(table.to_string(), "A             B\ne\\u{1b}[31m\\nx  y\n");
+        assert_eq!(
+            table.to_string(),
+            "A               B\ne\\u{1b}[31m\\nx  y\n"
+        );
     }
 }

@@ -6,6 +6,7 @@ mod compare;
 mod expression;
 mod order;
 mod parameter;
+mod publish;
 mod step;
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +49,7 @@ pub(super) fn check(
     let steps: Vec<_> = (0..pipeline.steps.len())
         .map(|at| checker.step(at))
         .collect();
+    checker.tags();
     let steps = in_order(steps, &order);
     let checked = steps.zip(parameters).map(|(steps, parameters)| Checked {
         name: pipeline.name.clone(),
