@@ -134,6 +134,7 @@ fn dangling_references_and_cycles_are_refused() {
         &[
             "pipeline.yaml:2:14",
             "the component `none.wasm` does not exist",
+            "relative to the file of the pipeline",
         ],
     );
 }
@@ -287,4 +288,16 @@ fn a_bucket_that_is_forbidden_is_no_reason_to_try_again() {
         let ended = run_at(&project, &settings, &AT_S3);
         ended.exits(FAILED).says(&["s3://none/x", says]);
     }
+}
+
+#[test]
+fn one_step_is_not_several() {
+    let checked = |pipeline: &str| {
+        let project = project(pipeline);
+        let check = ["pipeline", "check", "pipeline.yaml"];
+        project.wharf(check).run().exits(0).stdout
+    };
+    assert_eq!(checked(ONE), "pipeline.yaml: 1 step, no mistakes\n");
+    let two = format!("{ONE}  b: {{ uses: noop.wasm, with: {{ data: data.csv }} }}\n");
+    assert_eq!(checked(&two), "pipeline.yaml: 2 steps, no mistakes\n");
 }

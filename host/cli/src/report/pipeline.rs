@@ -315,7 +315,11 @@ fn summary(ended: &Ended, told: &Told, colour: bool) -> [String; 2] {
 pub(crate) fn counts(ended: &Ended) -> String {
     let counts = ended.counts().into_iter();
     let counts = counts.map(|(status, count)| format!("{count} {status}"));
-    counts.collect::<Vec<_>>().join(", ")
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    match counts.is_empty() {
+        true => "no steps".to_owned(),
+        false => counts,
+    }
 }
 
 #[cfg(test)]
@@ -334,6 +338,20 @@ mod tests {
             took_us: 0,
             message: Some(message.to_owned()),
         }
+    }
+
+    #[test]
+    fn a_run_of_nothing_says_so() {
+        let mut ended = Ended {
+            format: String::new(),
+            id: "019b-1".parse().unwrap(),
+            outcome: PipelineOutcome::Succeeded,
+            ended: jiff::Timestamp::UNIX_EPOCH,
+            steps: Vec::new(),
+        };
+        assert_eq!(counts(&ended), "no steps");
+        ended.steps = vec![failed("no"), failed("no")];
+        assert_eq!(counts(&ended), "2 failed");
     }
 
     #[test]

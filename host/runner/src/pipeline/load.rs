@@ -159,7 +159,11 @@ fn read(file: &Path) -> Result<String, Fault> {
 }
 
 async fn open(path: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Opened, Fault> {
-    let file = Arc::new(ComponentFile::open(path)?);
+    let file = ComponentFile::open(path).map_err(|fault| match path.try_exists() {
+        Ok(false) => fault.hint("check the path; it is relative to the file of the pipeline"),
+        _ => fault,
+    });
+    let file = Arc::new(file?);
     if file.size() > limits.component.0 {
         let message = format!("`{}` is larger than {}", path.display(), limits.component);
         return Err(Fault::new(ErrorKind::InvalidComponent, message));
