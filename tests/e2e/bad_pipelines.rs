@@ -86,6 +86,13 @@ fn tabs_are_refused() {
     );
 }
 
+#[test]
+fn lines_and_columns_are_those_that_an_editor_shows() {
+    refused("\u{feff}steps: 1\n", &["pipeline.yaml:1:8"]);
+    let lines = "steps:\r  a: { uses: noop.wasm, wiht: 1 }\r  b: 1\r";
+    refused(lines, &["pipeline.yaml:2:25", "pipeline.yaml:3:6"]);
+}
+
 /// Neither the size nor the depth of a file takes more than it should.
 #[test]
 fn huge_and_deep_files_are_refused() {
@@ -127,6 +134,7 @@ fn dangling_references_and_cycles_are_refused() {
         &[
             "pipeline.yaml:2:14",
             "the component `none.wasm` does not exist",
+            "relative to the file of the pipeline",
         ],
     );
 }
@@ -280,4 +288,16 @@ fn a_bucket_that_is_forbidden_is_no_reason_to_try_again() {
         let ended = run_at(&project, &settings, &AT_S3);
         ended.exits(FAILED).says(&["s3://none/x", says]);
     }
+}
+
+#[test]
+fn one_step_is_not_several() {
+    let checked = |pipeline: &str| {
+        let project = project(pipeline);
+        let check = ["pipeline", "check", "pipeline.yaml"];
+        project.wharf(check).run().exits(0).stdout
+    };
+    assert_eq!(checked(ONE), "pipeline.yaml: 1 step, no mistakes\n");
+    let two = format!("{ONE}  b: {{ uses: noop.wasm, with: {{ data: data.csv }} }}\n");
+    assert_eq!(checked(&two), "pipeline.yaml: 2 steps, no mistakes\n");
 }

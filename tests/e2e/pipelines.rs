@@ -625,3 +625,44 @@ fn a_signal_while_a_component_is_compiled_asks_for_another_try() {
     let ended = running.wait().exits(75);
     ended.says(&["cancelled by a request to terminate"]);
 }
+
+/// What files are called, and what records say of it, does nothing to a terminal, and
+/// is no line of its own.
+#[test]
+fn names_of_files_do_nothing_to_a_terminal() {
+    let file = "e\u{1b}[31m\nx.yaml";
+    let input = "q\u{1b}[31mred\nb  succeeded  1 ms";
+    let text = r#"steps: { a: { uses: steps/noop.wasm, with: { data: "q\e[31mred\nb  succeeded  1 ms" } } }"#;
+    let project = project(text, &["noop"]);
+    fs::rename(project.path("pipeline.yaml"), project.path(file)).unwrap();
+    let run = |code| project.wharf(["pipeline", "run", file]).run().exits(code);
+    let seen = |ended: &Ended| {
+        for text in [&ended.stdout, &ended.stderr] {
+            assert!(!text.contains('\u{1b}'), "{ended}");
+            assert!(!text.lines().any(|line| line.starts_with("b  ")), "{ended}");
+            assert!(
+                !text.lines().any(|line| line.starts_with("x.yaml")),
+                "{ended}"
+            );
+        }
+    };
+    let missing = run(2);
+    seen(&missing);
+    missing.says(&["`q\\u{1b}[31mred\\nb  succeeded  1 ms`"]);
+    fs::copy(project.path("data.csv"), project.path(input)).unwrap();
+    seen(&run(0));
+    let put = ["artifact", "put", "table", input];
+    seen(&project.wharf(put).run().exits(0));
+    for command in [
+        "runs",
+        "show last",
+        "show last/a",
+        "artifact ls table",
+        "artifact show table",
+    ] {
+        let shown = project.wharf(command.split(' ')).run().exits(0);
+        seen(&shown);
+    }
+    let shown = project.wharf(["show", "last"]).run();
+    assert!(shown.stdout.contains("e\\u{1b}[31m\\nx.yaml"), "{shown}");
+}

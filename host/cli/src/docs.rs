@@ -48,27 +48,21 @@ fn every_limit_is_documented_with_an_option_that_exists() {
 
 /// The command reference, as Markdown.
 fn reference(command: &mut Command) -> String {
-    let mut text = "# Commands\n\nWritten by a test from the command line's own help.\n".to_owned();
-    let names: Vec<_> = command
-        .get_subcommands()
-        .map(|sub| sub.get_name().to_owned())
-        .collect();
-    let help = |command: &mut Command, name: &str| {
-        let help = command
-            .clone()
-            .term_width(90)
-            .render_long_help()
-            .to_string();
-        format!("\n## {name}\n\n```text\n{}\n```\n", lines(&help))
-    };
     command.build();
-    text += &help(command, "wharf");
-    for name in names.iter().filter(|name| *name != "help") {
-        if let Some(sub) = command.find_subcommand_mut(name) {
-            text += &help(sub, &format!("wharf {name}"));
-        }
-    }
+    let mut text = "# Commands\n\nWritten by a test from the command line's own help.\n".to_owned();
+    add_help(command, "wharf", &mut text);
     text
+}
+
+/// Adds the help of a command and of all below it, each with its whole name.
+fn add_help(command: &Command, name: &str, text: &mut String) {
+    let help = command.clone().term_width(90).render_long_help();
+    let help = lines(&help.to_string());
+    text.push_str(&format!("\n## {name}\n\n```text\n{help}\n```\n"));
+    let below = command.get_subcommands();
+    for sub in below.filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
+        add_help(sub, &format!("{name} {}", sub.get_name()), text);
+    }
 }
 
 fn lines(text: &str) -> String {

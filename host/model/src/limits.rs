@@ -196,7 +196,7 @@ impl fmt::Display for LimitKind {
 /// assert_eq!(Bytes(1536).exact(), "1.5 KiB");
 /// assert_eq!(Bytes(5_000_000).exact(), "5000000 B");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
@@ -293,7 +293,7 @@ impl fmt::Display for Bytes {
 /// assert!("soon".parse::<Millis>().is_err());
 /// assert!("-5s".parse::<Millis>().is_err());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(u64);
 
 impl Millis {

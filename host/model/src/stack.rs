@@ -256,9 +256,11 @@ struct RawLimits {
     #[schemars(with = "Option<String>")]
     log: Option<Spanned<String>>,
     /// Handles open at a time.
-    handles: Option<u32>,
+    #[schemars(with = "Option<u32>")]
+    handles: Option<Spanned<u32>>,
     /// Units of fuel.
-    fuel: Option<u64>,
+    #[schemars(with = "Option<u64>")]
+    fuel: Option<Spanned<u64>>,
 }
 
 /// The JSON Schema of a file of stacks.
@@ -335,14 +337,7 @@ impl Reader {
             cache_size: self.read(raw.cache_size),
             parallelism: raw.parallelism.map(Spanned::into_inner),
             memory: self.read(raw.memory),
-            most: Most {
-                memory: self.read(raw.limits.memory),
-                timeout: self.read(raw.limits.timeout),
-                output: self.read(raw.limits.output),
-                log: self.read(raw.limits.log),
-                handles: raw.limits.handles,
-                fuel: raw.limits.fuel,
-            },
+            most: self.most(raw.limits),
             grants: raw
                 .grants
                 .into_iter()
@@ -356,6 +351,46 @@ impl Reader {
                 .filter_map(|(name, secret)| Some((name, self.read(Some(secret))?)))
                 .collect(),
         }
+    }
+
+    fn most(&mut self, raw: RawLimits) -> Most {
+        Most {
+            memory: self.positive("memory", raw.memory),
+            timeout: self.positive("timeout", raw.timeout),
+            output: self.positive("output", raw.output),
+            log: self.positive("log", raw.log),
+            handles: self.not_nothing("handles", raw.handles),
+            fuel: self.not_nothing("fuel", raw.fuel),
+        }
+    }
+
+    /// A limit that lets a step do something: nothing is no limit, but a step that
+    /// always fails.
+    fn positive<T: FromStr + Default + PartialEq>(
+        &mut self,
+        name: &str,
+        text: Option<Spanned<String>>,
+    ) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        let span = text.as_ref().map(Spanned::span)?;
+        let limit = self.read(text)?;
+        self.not_nothing(name, Some(Spanned::new(span, limit)))
+    }
+
+    fn not_nothing<T: Default + PartialEq>(
+        &mut self,
+        name: &str,
+        limit: Option<Spanned<T>>,
+    ) -> Option<T> {
+        let limit = limit?;
+        if *limit.get_ref() == T::default() {
+            let message = format!("`{name}` cannot be nothing");
+            self.mistakes.push(Diagnostic::new(limit.span(), message));
+            return None;
+        }
+        Some(limit.into_inner())
     }
 
     fn read<T: FromStr>(&mut self, text: Option<Spanned<String>>) -> Option<T>
@@ -471,6 +506,21 @@ secrets = { AWS_SECRET_ACCESS_KEY = "file:/run/secrets/key" }
         let found = std::fs::read_to_string(path).unwrap_or_default();
         let hint = "docs/stack.schema.json is not current: run the tests with WHARF_BLESS=1";
         assert!(found == wanted, "{hint}");
+    }
+
+    #[test]
+    fn no_limit_is_nothing() {
+        let limits = "memory=\"0\", timeout=\"0s\", output=\"0\", log=\"0\", handles=0, fuel=0";
+        let text = format!("[stacks.a]\nstore = \"x\"\nlimits = {{ {limits} }}\n");
+        let wanted = ["memory", "timeout", "output", "log", "handles", "fuel"];
+        let found = mistakes(&text);
+        assert_eq!(found.len(), wanted.len(), "{found:?}");
+        for (found, name) in found.iter().zip(wanted) {
+            assert!(
+                found.ends_with(&format!(": `{name}` cannot be nothing")),
+                "{found}"
+            );
+        }
     }
 
     #[test]

@@ -57,6 +57,7 @@ fn check(args: &Check) -> Result<Ending, Ending> {
     let (steps, file) = (loaded.checked.steps.len(), args.file.display());
     let said = match args.json {
         true => format!("{}\n", json!({"steps": steps, "problems": []})),
+        false if steps == 1 => format!("{file}: 1 step, no mistakes\n"),
         false => format!("{file}: {steps} steps, no mistakes\n"),
     };
     out(&said)?;

@@ -113,14 +113,16 @@ impl Board {
     pub(crate) fn draw(&self) {
         self.print_pending();
         let mut state = self.state();
-        for running in state.running.values_mut().take(MOST_LINES) {
-            let line = running.line.get_or_insert_with(|| {
-                let line = ProgressBar::no_length().with_style(style(SPINNER));
-                let line = self.lines.insert_before(&self.total, line);
-                line.set_prefix(running.name.clone());
-                line
-            });
-            draw(line, &running.watch.progress, &running.watch.counters);
+        state.give_lines(|name| {
+            let line = ProgressBar::no_length().with_style(style(SPINNER));
+            let line = self.lines.insert_before(&self.total, line);
+            line.set_prefix(name.to_owned());
+            line
+        });
+        for running in state.running.values() {
+            if let Some(line) = &running.line {
+                draw(line, &running.watch.progress, &running.watch.counters);
+            }
         }
         self.total.set_message(state.summary());
         self.total.tick();
@@ -143,6 +145,16 @@ impl Board {
 }
 
 impl State {
+    /// Gives lines to steps that have none while there are fewer than fit. What has a
+    /// line keeps it until it ends: lines that jump cannot be read.
+    fn give_lines(&mut self, new: impl Fn(&str) -> ProgressBar) {
+        let shown = self.running.values().filter(|it| it.line.is_some()).count();
+        let without = self.running.values_mut().filter(|it| it.line.is_none());
+        for running in without.take(MOST_LINES.saturating_sub(shown)) {
+            running.line = Some(new(&running.name));
+        }
+    }
+
     fn summary(&self) -> String {
         let mut summary = format!("{} of {} steps", self.ended, self.all);
         let counts = [(self.cached, "cached"), (self.failed, "failed")];
@@ -154,5 +166,45 @@ impl State {
             summary += &format!(", {hidden} more are running");
         }
         summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(state: &mut State, name: &str) {
+        let running = Running {
+            watch: Watch::default(),
+            name: name.to_owned(),
+            line: None,
+        };
+        let of = StepOf {
+            step: name.to_owned(),
+            item: None,
+        };
+        state.running.insert((String::new(), of), running);
+    }
+
+    fn shown(state: &mut State) -> Vec<String> {
+        state.give_lines(|_| ProgressBar::hidden());
+        let shown = state.running.values().filter(|it| it.line.is_some());
+        shown.map(|it| it.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_step_keeps_its_line_and_no_more_have_one_than_fit() {
+        let mut state = State::default();
+        let first: Vec<_> = (0..MOST_LINES).map(|at| format!("n{at:02}")).collect();
+        first.iter().for_each(|name| start(&mut state, name));
+        assert_eq!(shown(&mut state), first);
+        // These come before the others by name.
+        start(&mut state, "a");
+        start(&mut state, "b");
+        assert_eq!(shown(&mut state), first);
+        state.running.pop_last();
+        let now = shown(&mut state);
+        assert_eq!(now.len(), MOST_LINES);
+        assert_eq!(now[..2], ["a", "n00"]);
     }
 }

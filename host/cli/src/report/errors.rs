@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use wharf_model::plan::Problem;
 use wharf_model::{ErrorKind, Fault};
 
-use super::{err, inert, mistakes, out};
+use super::{err, inert, mistakes, out, painted, plain};
 use crate::ending::Ending;
 
 /// Tells an ending that no report of a run has told.
@@ -49,14 +49,12 @@ fn as_json(problems: &[Problem]) -> Json {
 fn tell(problem: &Problem) {
     line(&problem.message);
     if let Some(hint) = &problem.hint {
-        err(&format!("  hint: {hint}"));
+        err(&format!("  hint: {}", plain(hint)));
     }
 }
 
 /// Writes an error line.
 pub(crate) fn line(message: &str) {
-    match std::io::stderr().is_terminal() {
-        true => err(&format!("\x1b[1;31merror\x1b[0m: {message}")),
-        false => err(&format!("error: {message}")),
-    }
+    let error = painted("error", "1;31", std::io::stderr().is_terminal());
+    err(&format!("{error}: {}", plain(message)));
 }

@@ -2,8 +2,14 @@
 
 use wharf_model::event::{Event, Level};
 
+use super::plain;
+
 /// An event as one line of text; `None` for those that are not for reading.
 pub(crate) fn line(event: &Event) -> Option<String> {
+    text(event).map(|text| plain(&text).into_owned())
+}
+
+fn text(event: &Event) -> Option<String> {
     match event {
         Event::Log {
             level,

@@ -5,10 +5,9 @@ use std::io::IsTerminal;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value as Json, json};
 use wharf_model::ErrorKind;
-use wharf_model::name::is_active;
 use wharf_model::pipeline::Diagnostic;
 
-use super::{err, inert, out};
+use super::{err, in_place, inert, out, plain};
 use crate::ending::Mistakes;
 
 /// Mistakes that are shown; of the others, the number is.
@@ -30,11 +29,11 @@ pub(crate) fn report(mistakes: &Mistakes, json: bool) {
         true => Renderer::styled(),
         false => Renderer::plain(),
     };
-    // What acts on a terminal is shown as a space, which keeps every place.
-    let text: String = mistakes.text.chars().map(inactive).collect();
+    let text = in_place(&mistakes.text);
     let file = mistakes.file.display().to_string();
+    let file = plain(&file);
     for diagnostic in mistakes.diagnostics.iter().take(MOST) {
-        err(&renderer.render(&[group(diagnostic, &text, &file)]));
+        err(&renderer.render(&[group(&inactive(diagnostic), &text, &file)]));
     }
     let count = mistakes.diagnostics.len();
     if count > MOST {
@@ -42,13 +41,19 @@ pub(crate) fn report(mistakes: &Mistakes, json: bool) {
     }
 }
 
-/// A character, or one as long that does nothing.
-fn inactive(c: char) -> char {
-    match is_active(c) && !matches!(c, '\n' | '\t' | '\r') {
-        true if c.len_utf8() == 1 => ' ',
-        true if c.len_utf8() == 2 => '\u{b7}',
-        true => '\u{fffd}',
-        false => c,
+/// A mistake in words that do nothing: they may repeat what the file says.
+fn inactive(diagnostic: &Diagnostic) -> Diagnostic {
+    let plain = |text: &String| plain(text).into_owned();
+    Diagnostic {
+        span: diagnostic.span.clone(),
+        message: plain(&diagnostic.message),
+        label: diagnostic.label.as_ref().map(plain),
+        also: diagnostic
+            .also
+            .iter()
+            .map(|(span, what)| (span.clone(), plain(what)))
+            .collect(),
+        hint: diagnostic.hint.as_ref().map(plain),
     }
 }
 

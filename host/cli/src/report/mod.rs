@@ -10,12 +10,14 @@ pub(crate) mod plan;
 mod progress;
 pub(crate) mod run;
 pub(crate) mod table;
+mod text;
 pub(crate) mod transfer;
 
 use std::io::{self, Write};
 
-use wharf_model::name::is_active;
 use wharf_model::{ErrorKind, Fault};
+
+pub(crate) use text::{in_place, inert, plain};
 
 /// Writes to standard output. Whoever reads it may have gone, which is no
 /// failure.
@@ -35,21 +37,6 @@ pub(crate) fn out(text: &str) -> Result<(), Fault> {
         )),
         _ => Ok(()),
     }
-}
-
-/// JSON in which every character is escaped that would do something to a
-/// terminal; it means the same. JSON itself demands that of few.
-pub(crate) fn inert(json: String) -> String {
-    let acts = |c: char| c != '\n' && is_active(c);
-    if !json.contains(acts) {
-        return json;
-    }
-    let escape = |c: char| match acts(c) {
-        // None of them needs more than 16 bits.
-        true => format!("\\u{:04x}", u32::from(c)),
-        false => c.to_string(),
-    };
-    json.chars().map(escape).collect()
 }
 
 /// Writes a line to standard error.
@@ -83,22 +70,5 @@ pub(crate) fn duration(micros: u64) -> String {
         1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
         1_000_000..60_000_000 => format!("{:.1} s", micros as f64 / 1e6),
         _ => format!("{} min {} s", micros / 60_000_000, micros / 1_000_000 % 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inert_json_means_the_same() {
-        let value = serde_json::json!({"a": "\u{9b}31m\u{7f}\u{202e}\u{2028}\n\u{1b}ß", "b": [1]});
-        let text = inert(format!("{value:#}"));
-        assert!(text.is_ascii() || text.contains('ß'), "{text}");
-        assert!(!text.contains(['\u{9b}', '\u{7f}', '\u{202e}', '\u{2028}']));
-        assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
-            value
-        );
     }
 }

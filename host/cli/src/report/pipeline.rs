@@ -15,7 +15,7 @@ use wharf_sandbox::Progress;
 use super::board::Board;
 use super::progress::{FRAME, TOLD, said};
 use super::run::Style;
-use super::{bytes, duration, err, events, inert, out, painted};
+use super::{bytes, duration, err, events, inert, out, painted, plain};
 
 /// Finished steps of one name that are told one by one; of the others, the summary
 /// tells.
@@ -62,7 +62,8 @@ impl Reporter {
 
     pub(crate) fn compiling(&self, path: &Path) {
         if matches!(self.style, Style::Lines | Style::Terminal) {
-            self.say(format!("compiling {}: later runs need not", path.display()));
+            let path = path.display().to_string();
+            self.say(format!("compiling {}: later runs need not", plain(&path)));
         }
     }
 
@@ -257,7 +258,7 @@ fn line(event: &PipelineEvent, terminal: bool) -> Option<String> {
             after_ms,
         } => {
             let after = duration(after_ms * 1000);
-            Some(format!("{of}: {message}; again in {after}"))
+            Some(format!("{of}: {}; again in {after}", plain(message)))
         }
         PipelineEvent::StepEnded { end, output_bytes } => {
             let is_told = end.item.is_none_or(|item| item < TOLD_EACH) || !end.status.is_good();
@@ -288,8 +289,8 @@ fn failure(event: &PipelineEvent, partition: &str) {
 }
 
 fn step_line(end: &StepEnd, output_bytes: u64, colour: bool) -> String {
-    let message = end.message.as_ref().map(|message| format!(": {message}"));
-    let message = message.unwrap_or_default();
+    let message = end.message.as_ref();
+    let message = message.map_or_else(String::new, |message| format!(": {}", plain(message)));
     let name = end.of();
     let status = painted(&end.status.to_string(), code(end.status), colour);
     match end.status {
@@ -337,5 +338,51 @@ fn summary(ended: &Ended, told: &Told, colour: bool) -> String {
 pub(crate) fn counts(ended: &Ended) -> String {
     let counts = ended.counts().into_iter();
     let counts = counts.map(|(status, count)| format!("{count} {status}"));
-    counts.collect::<Vec<_>>().join(", ")
+    let counts = counts.collect::<Vec<_>>().join(", ");
+    match counts.is_empty() {
+        true => "no steps".to_owned(),
+        false => counts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str) -> StepEnd {
+        StepEnd {
+            step: "a".to_owned(),
+            item: None,
+            status: StepStatus::Failed,
+            commit: None,
+            attempt: None,
+            attempts: 1,
+            began_us: 0,
+            took_us: 0,
+            message: Some(message.to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_run_of_nothing_says_so() {
+        let mut ended = Ended {
+            format: String::new(),
+            id: "019b-1".parse().unwrap(),
+            outcome: PipelineOutcome::Succeeded,
+            ended: jiff::Timestamp::UNIX_EPOCH,
+            steps: Vec::new(),
+        };
+        assert_eq!(counts(&ended), "no steps");
+        ended.steps = vec![failed("no"), failed("no")];
+        assert_eq!(counts(&ended), "2 failed");
+    }
+
+    #[test]
+    fn no_message_acts_or_forges_a_line() {
+        let end = failed("no `q\u{1b}[31mred\nb  succeeded  1 ms`");
+        assert_eq!(
+            step_line(&end, 0, false),
+            "a  failed: no `q\\u{1b}[31mred\\nb  succeeded  1 ms`"
+        );
+    }
 }

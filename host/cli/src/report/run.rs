@@ -15,7 +15,7 @@ use wharf_sandbox::Progress;
 use wharf_store::Store;
 
 use super::progress::{FRAME, SPINNER, TOLD, draw, said, style};
-use super::{bytes, duration, err, events, file_name, inert, out, painted};
+use super::{bytes, duration, err, events, file_name, inert, out, painted, plain};
 
 /// How a run is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +57,7 @@ impl Reporter {
     ) -> Self {
         let view = View {
             style,
-            name: request.step.to_string(),
+            name: plain(&request.step.to_string()).into_owned(),
             is_program: false,
             progress: surroundings.progress.clone(),
             counters: surroundings.counters.clone(),
@@ -241,7 +241,7 @@ fn summary(record: &Record, store: Option<&Store>, colour: bool) {
             err(&format!(
                 "{} {} in {took}",
                 painted("succeeded", "1;32", colour),
-                record.step.reference
+                plain(&record.step.reference)
             ));
             table(&record.outputs);
         }
@@ -254,12 +254,12 @@ fn summary(record: &Record, store: Option<&Store>, colour: bool) {
 
 fn failure(record: &Record) {
     let colour = std::io::stderr().is_terminal();
-    let outcome = painted(&record.outcome.to_string(), "1;31", colour);
-    err(&format!("{}: {outcome}", record.step.reference));
+    let outcome = painted(&plain(&record.outcome.to_string()), "1;31", colour);
+    err(&format!("{}: {outcome}", plain(&record.step.reference)));
     match &record.outcome {
         Outcome::Trapped { backtrace, .. } => {
             for frame in backtrace {
-                err(&format!("    in {frame}"));
+                err(&format!("    in {}", plain(frame)));
             }
             err("  hint: the step has a bug, which its author can find by these functions");
         }
@@ -269,24 +269,22 @@ fn failure(record: &Record) {
 }
 
 fn table(outputs: &[Artifact]) {
-    let width = |text: fn(&Artifact) -> &str| {
-        outputs
-            .iter()
-            .map(|output| text(output).chars().count())
-            .max()
-            .unwrap_or(0)
+    let shown = |output: &Artifact| {
+        let digest = output.digest.map(|digest| digest.short());
+        (
+            plain(&output.name).into_owned(),
+            plain(&output.path).into_owned(),
+            bytes(output.size),
+            digest.unwrap_or_default(),
+        )
     };
-    let (names, paths) = (width(|output| &output.name), width(|output| &output.path));
-    for output in outputs {
-        let digest = output
-            .digest
-            .map(|digest| digest.short())
-            .unwrap_or_default();
+    let shown: Vec<_> = outputs.iter().map(shown).collect();
+    let widest = |widths: &mut dyn Iterator<Item = usize>| widths.max().unwrap_or(0);
+    let names = widest(&mut shown.iter().map(|(name, ..)| name.chars().count()));
+    let paths = widest(&mut shown.iter().map(|(_, path, ..)| path.chars().count()));
+    for (name, path, size, digest) in shown {
         err(&format!(
-            "  {:names$}  {:paths$}  {:>9}  sha256:{digest}…",
-            output.name,
-            output.path,
-            bytes(output.size)
+            "  {name:names$}  {path:paths$}  {size:>9}  sha256:{digest}…"
         ));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::plain;
+
 /// A table with a header.
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
@@ -15,8 +17,9 @@ impl<const N: usize> Table<N> {
         }
     }
 
+    /// Adds a row. Its cells may be anybody's text.
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells);
+        self.rows.push(cells.map(|cell| plain(&cell).into_owned()));
     }
 
     fn width(&self, column: usize) -> usize {
@@ -47,5 +50,15 @@ mod tests {
         let mut table = Table::new(["A", "LONG"]);
         table.row(["more".into(), "x".into()]);
         assert_eq!(table.to_string(), "A     LONG\nmore  x\n");
+    }
+
+    #[test]
+    fn a_cell_does_nothing_and_is_one_line() {
+        let mut table = Table::new(["A", "B"]);
+        table.row(["e\x1b[31m\nx".into(), "y".into()]);
+        assert_eq!(
+            table.to_string(),
+            "A               B\ne\\u{1b}[31m\\nx  y\n"
+        );
     }
 }

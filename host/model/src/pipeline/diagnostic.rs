@@ -99,15 +99,25 @@ pub(super) fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.join(", ")
 }
 
-/// The line and the column of a place, both from 1.
+/// The line and the column of a place, both from 1. A line ends as YAML has it: with
+/// LF, CR, or both. A mark of the byte order is no column.
 pub(super) fn line_column(text: &str, at: usize) -> (usize, usize) {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
     }
-    let before = &text[..at];
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let before = text[..at].trim_start_matches('\u{feff}');
+    let after = text[at..].bytes().next();
+    let mut line = 1;
+    let mut start = 0;
+    for (end, byte) in before.bytes().enumerate() {
+        let next = before.as_bytes().get(end + 1).copied();
+        let next = next.or(after.filter(|_| end + 1 == before.len()));
+        if byte == b'\n' || (byte == b'\r' && next != Some(b'\n')) {
+            line += 1;
+            start = end + 1;
+        }
+    }
     (line, before[start..].chars().count() + 1)
 }
 
@@ -199,6 +209,15 @@ mod tests {
         assert_eq!(at(9), (2, 4));
         assert_eq!(at(4), (1, 4), "inside a character");
         assert_eq!(at(99), (3, 1), "after the end");
+    }
+
+    #[test]
+    fn lines_end_with_cr_too_and_a_byte_order_mark_is_no_column() {
+        let at = |text: &str, part: &str| line_column(text, text.find(part).unwrap());
+        assert_eq!(at("\u{feff}steps: 1", "1"), (1, 8));
+        assert_eq!(at("a: 1\rb: 2\r\rc: 3", "3"), (4, 4));
+        assert_eq!(at("a: 1\r\nb: 2\r\n", "2"), (2, 4));
+        assert_eq!(line_column("a\r\nb", 2), (1, 3), "between CR and LF");
     }
 
     #[test]

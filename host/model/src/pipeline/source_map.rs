@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
         let at = match (style, source.as_bytes().first()) {
             (ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted, _) => 1,
             (ScalarStyle::Literal | ScalarStyle::Folded, Some(b'|' | b'>')) => source
-                .find('\n')
+                .find(['\n', '\r'])
                 .map_or(source.len(), |newline| newline + 1),
             _ => 0,
         };

@@ -62,7 +62,7 @@ fn place(text: &str, error: &ScanError) -> Span {
     let at = at.min(text.len());
     let next = text.get(at..).and_then(|rest| rest.chars().next());
     match next {
-        Some(c) if c != '\n' => at..at + c.len_utf8(),
+        Some(c) if !matches!(c, '\n' | '\r') => at..at + c.len_utf8(),
         _ => at..at,
     }
 }
@@ -70,7 +70,7 @@ fn place(text: &str, error: &ScanError) -> Span {
 /// The first tab of the line of a place, or the place where there is none.
 fn tab_of_line(text: &str, at: Span) -> Span {
     let start = line_start(text, at.start);
-    let line = text[start..].lines().next().unwrap_or_default();
+    let line = text[start..].split(['\n', '\r']).next().unwrap_or_default();
     match line.find('\t') {
         Some(tab) => start + tab..start + tab + 1,
         None => at,
@@ -78,7 +78,9 @@ fn tab_of_line(text: &str, at: Span) -> Span {
 }
 
 fn line_start(text: &str, at: usize) -> usize {
-    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+    text[..at]
+        .rfind(['\n', '\r'])
+        .map_or(0, |newline| newline + 1)
 }
 
 /// Whether the line up to a place has an expression inside brackets that is not in

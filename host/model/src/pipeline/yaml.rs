@@ -196,7 +196,11 @@ impl<'a, 'input> Builder<'a, 'input> {
             StructureStyle::Flow => span,
             StructureStyle::Block => {
                 let rest = &self.text[span.start..];
-                let line = rest.lines().next().unwrap_or_default().trim_end();
+                let line = rest
+                    .split(['\n', '\r'])
+                    .next()
+                    .unwrap_or_default()
+                    .trim_end();
                 span.start..span.start + line.len()
             }
         }
@@ -242,7 +246,7 @@ impl<'a, 'input> Builder<'a, 'input> {
     /// ends on the line where it began is shown whole.
     fn closed(&self, start: Span, end: &Span) -> Span {
         let bracketed = self.text[start.clone()].len() == 1 && end.len() == 1;
-        match bracketed && !self.text[start.start..end.end].contains('\n') {
+        match bracketed && !self.text[start.start..end.end].contains(['\n', '\r']) {
             true => start.start..end.end,
             false => start,
         }

@@ -145,6 +145,11 @@ fn read(file: &Path) -> Result<String, Fault> {
                 .hint("a pipeline names steps; data belongs into artifacts"),
         );
     }
+    // A mark of the byte order says nothing in UTF-8, and is no column of the first line.
+    let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+        Some(rest) => rest.to_vec(),
+        None => bytes,
+    };
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         fault(format!(
@@ -154,7 +159,11 @@ fn read(file: &Path) -> Result<String, Fault> {
 }
 
 async fn open(path: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Opened, Fault> {
-    let file = Arc::new(ComponentFile::open(path)?);
+    let file = ComponentFile::open(path).map_err(|fault| match path.try_exists() {
+        Ok(false) => fault.hint("check the path; it is relative to the file of the pipeline"),
+        _ => fault,
+    });
+    let file = Arc::new(file?);
     if file.size() > limits.component.0 {
         let message = format!("`{}` is larger than {}", path.display(), limits.component);
         return Err(Fault::new(ErrorKind::InvalidComponent, message));

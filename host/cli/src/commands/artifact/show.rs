@@ -7,6 +7,7 @@ use super::list::when;
 use super::{named, shown};
 use crate::args::artifact::Show;
 use crate::ending::Ending;
+pub(super) use crate::report::plain as clean;
 
 pub(super) async fn show(args: &Show) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
@@ -60,13 +61,4 @@ fn history_line(moved: &TagMove) -> String {
         moved.by,
         run.unwrap_or_default()
     )
-}
-
-/// Without characters that act on a terminal: metadata and paths are anybody's.
-pub(super) fn clean(line: &str) -> String {
-    let shown = |c: char| match wharf_model::name::is_active(c) {
-        true => '\u{fffd}',
-        false => c,
-    };
-    line.chars().map(shown).collect()
 }

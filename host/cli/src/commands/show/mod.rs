@@ -6,7 +6,7 @@ mod step;
 use crate::args;
 use crate::ending::Ending;
 use crate::found::Found;
-use crate::report::{inert, out};
+use crate::report::{inert, out, plain};
 use crate::{stack, surroundings};
 
 pub(crate) fn show(args: &args::Show) -> Result<(), Ending> {
@@ -38,13 +38,13 @@ pub(crate) fn show(args: &args::Show) -> Result<(), Ending> {
     Ok(out(&text)?)
 }
 
-/// Lines of a name and a value, which may have several lines.
+/// Lines of a name and a value, which may have several lines, and be anybody's.
 #[derive(Debug, Default)]
 struct Lines(String);
 
 impl Lines {
     fn add(&mut self, name: &str, value: &str) {
-        let mut lines = value.lines();
+        let mut lines = value.lines().map(plain);
         let first = lines.next().unwrap_or_default();
         self.0.push_str(&format!("{name:12} {first}\n"));
         lines.for_each(|line| self.0.push_str(&format!("{:12} {line}\n", "")));
@@ -52,5 +52,20 @@ impl Lines {
 
     fn text(self) -> String {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_lines_and_do_nothing() {
+        let mut lines = Lines::default();
+        lines.add("input", "data = e\x1b[31m\u{202e}\n5 B");
+        assert_eq!(
+            lines.text(),
+            "input        data = e\\u{1b}[31m\\u{202e}\n             5 B\n"
+        );
     }
 }

@@ -10,7 +10,7 @@ use super::Lines;
 use crate::found::PipelineRun;
 use crate::report::pipeline::counts;
 use crate::report::table::Table;
-use crate::report::{duration, events, inert};
+use crate::report::{duration, events, inert, plain};
 
 /// What the steps of a run logged and printed.
 pub(super) async fn logged(
@@ -42,7 +42,8 @@ pub(super) fn as_text(run: &PipelineRun, logged: &[(StepOf, Event)]) -> String {
     let PipelineRun { started, ended } = run;
     let mut lines = Lines::default();
     lines.add("run", started.id.as_str());
-    lines.add("pipeline", &format!("{} ({})", started.name, started.file));
+    let pipeline = format!("{} ({})", started.name, started.file);
+    lines.add("pipeline", &plain(&pipeline));
     match ended {
         Some(ended) => {
             lines.add("outcome", ended.outcome.word());
@@ -62,11 +63,11 @@ pub(super) fn as_text(run: &PipelineRun, logged: &[(StepOf, Event)]) -> String {
         lines.add("stack", stack);
     }
     for used in &started.components {
-        let component = format!("{}\n{}", used.reference, used.content.digest);
+        let component = format!("{}\n{}", plain(&used.reference), used.content.digest);
         lines.add("component", &component);
     }
     let at = started.started.strftime("%Y-%m-%d %H:%M:%S UTC");
-    lines.add("started", &format!("{at} by {}", started.by));
+    lines.add("started", &plain(&format!("{at} by {}", started.by)));
     let host = &started.host;
     let (version, wasmtime) = (&host.version, &host.wasmtime);
     let host = format!("wharf {version} (wasmtime {wasmtime}) on {}", host.platform);

@@ -5,7 +5,7 @@ use wharf_model::record::{Artifact, Step};
 use wharf_model::{Digest, Fault, Outcome, Record};
 
 use super::Lines;
-use crate::report::{bytes, duration, events, inert};
+use crate::report::{bytes, duration, events, inert, plain};
 
 pub(super) fn as_json(record: &Record, events: &[Event]) -> Result<String, Fault> {
     let mut text = serde_json::to_string(record).map_err(Fault::internal)? + "\n";
@@ -30,7 +30,7 @@ pub(super) fn as_text(record: &Record, logged: &[Event]) -> String {
     {
         line("results", &inert(format!("{results:#}")));
     }
-    line("step", &record.step.reference);
+    line("step", &plain(&record.step.reference));
     line("digest", &digest_line(&record.step));
     if let Some(signature) = &record.step.signature {
         line("signature", signature);
@@ -40,7 +40,7 @@ pub(super) fn as_text(record: &Record, logged: &[Event]) -> String {
         .iter()
         .for_each(|(name, value)| line("parameter", &inert(format!("{name} = {value}"))));
     if !record.arguments.is_empty() {
-        line("arguments", &record.arguments.join(" "));
+        line("arguments", &plain(&record.arguments.join(" ")));
     }
     record
         .inputs
@@ -121,7 +121,7 @@ fn artifact_line(artifact: &Artifact) -> String {
     // An output that is kept in the store has no path.
     let path = match artifact.path.is_empty() {
         true => String::new(),
-        false => format!(" = {}", artifact.path),
+        false => format!(" = {}", plain(&artifact.path)),
     };
     format!(
         "{}{path}\n{size}{files}{media_type} {digest}",

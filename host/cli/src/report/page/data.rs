@@ -90,7 +90,9 @@ pub(crate) struct Item {
     pub(crate) took: u64,
     /// Why it failed or was skipped.
     pub(crate) message: Option<String>,
-    /// What its record says, where it has one that can be read.
+    /// Whether the store has a record of it.
+    pub(crate) recorded: bool,
+    /// What its record says, where that was read.
     pub(crate) record: Option<Details>,
     pub(crate) logs: Logs,
 }

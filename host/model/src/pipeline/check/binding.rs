@@ -30,6 +30,33 @@ impl Artifacts<'_> {
             arity: self.arity,
         }
     }
+
+    /// Why what an expression gives does not fit, and what to do.
+    fn mistake(self, found: &Type, place: &Place) -> Option<(String, Option<&'static str>)> {
+        let (what, ty) = (self.what, self.ty());
+        let hint = match found {
+            Type::Open if place.item_of_guest => return Some(of_guest(what)),
+            Type::Unknown | Type::Open => return None,
+            Type::Artifact(shape) if shape_fits(*shape, self.shape) => return None,
+            Type::Artifacts(shape) if shape_fits(*shape, self.shape) => {
+                if self.arity == Arity::Many {
+                    return None;
+                }
+                "take one of them: `[0]`, or run the step with `foreach`"
+            }
+            Type::Literal(Json::String(path)) if is_path(path) => return None,
+            Type::Literal(Json::String(_)) => return Some((no_path(what), None)),
+            Type::Literal(Json::Null) if self.arity == Arity::Optional => return None,
+            Type::Artifact(_) | Type::Artifacts(_) => "one is a file, the other a folder of files",
+            Type::Value(ValueType::String) => {
+                "for a path that is chosen for each run, give the parameter the type `input`"
+            }
+            Type::Value(_) | Type::Literal(_) | Type::OneOf(_) => {
+                "results and parameters are values; outputs are artifacts"
+            }
+        };
+        Some((format!("{what}: wanted {ty}, got {found}"), Some(hint)))
+    }
 }
 
 impl Checker<'_> {
@@ -193,7 +220,11 @@ impl Checker<'_> {
                 Piece::Text(text) => Some(TextPiece::Text(text.clone())),
                 Piece::Expression(expression) => {
                     let (formula, ty) = self.expression(expression, place)?;
-                    if is_scalar(&ty) {
+                    let fits = match ty {
+                        Type::OneOf(_) => *self.items.scalar.get_or_insert_with(|| is_scalar(&ty)),
+                        _ => is_scalar(&ty),
+                    };
+                    if fits {
                         return Some(TextPiece::Formula(formula));
                     }
                     let message = format!("{ty} cannot be a part of a text");
@@ -260,8 +291,8 @@ impl Checker<'_> {
 
     /// The path of an artifact.
     pub(super) fn path(&mut self, what: &str, path: &str, span: &Span) -> Option<Json> {
-        if path.is_empty() || path.contains('\0') {
-            return self.refuse(span, format!("{what}: this is not a path"), None);
+        if !is_path(path) {
+            return self.refuse(span, no_path(what), None);
         }
         Some(Json::String(path.to_owned()))
     }
@@ -274,40 +305,37 @@ impl Checker<'_> {
         span: &Span,
         place: &Place,
     ) -> Option<()> {
-        let (what, ty) = (wanted.what, wanted.ty());
-        let hint = match found {
-            Type::Unknown => return Some(()),
-            Type::Open if place.item_of_guest => return self.refuse_guest(what, span),
-            Type::Open => return Some(()),
-            Type::Artifact(shape) if shape_fits(*shape, wanted.shape) => return Some(()),
-            Type::Artifacts(shape) if shape_fits(*shape, wanted.shape) => {
-                if wanted.arity == Arity::Many {
-                    return Some(());
-                }
-                "take one of them: `[0]`, or run the step with `foreach`"
-            }
-            Type::Literal(Json::String(path)) => {
-                return self.path(what, path, span).map(|_| ());
-            }
-            Type::Literal(Json::Null) if wanted.arity == Arity::Optional => return Some(()),
-            Type::OneOf(types) => {
-                // However many they are: what is not looked at could be a path.
-                let mut types = types.iter();
-                return types.try_for_each(|ty| self.artifact_fits(wanted, ty, span, place));
-            }
-            Type::Artifact(_) | Type::Artifacts(_) => "one is a file, the other a folder of files",
-            Type::Value(ValueType::String) => {
-                "for a path that is chosen for each run, give the parameter the type `input`"
-            }
-            Type::Value(_) | Type::Literal(_) => {
-                "results and parameters are values; outputs are artifacts"
-            }
+        let found = match found {
+            Type::OneOf(types) => match self.first_unfit(wanted, types, place) {
+                Some(unfit) => &types[unfit],
+                None => return Some(()),
+            },
+            found => found,
         };
-        self.refuse(
-            span,
-            format!("{what}: wanted {ty}, got {found}"),
-            Some(hint),
-        )
+        match wanted.mistake(found, place) {
+            None => Some(()),
+            Some((message, hint)) => self.refuse(span, message, hint),
+        }
+    }
+
+    /// The first item that does not fit. However many they are, all are looked at: what
+    /// is not could be a path.
+    fn first_unfit(
+        &mut self,
+        wanted: Artifacts<'_>,
+        types: &[Type],
+        place: &Place,
+    ) -> Option<usize> {
+        let (shape, arity) = (wanted.shape, wanted.arity);
+        let mut known = self.items.unfit.iter();
+        if let Some((.., unfit)) = known.find(|(s, a, _)| (*s, *a) == (shape, arity)) {
+            return *unfit;
+        }
+        let unfit = types
+            .iter()
+            .position(|found| wanted.mistake(found, place).is_some());
+        self.items.unfit.push((shape, arity, unfit));
+        unfit
     }
 
     /// Refuses a path that a step decides: a guest must not choose what another
@@ -331,9 +359,8 @@ impl Checker<'_> {
     }
 
     fn refuse_guest(&mut self, what: &str, span: &Span) -> Option<()> {
-        let message = format!("{what}: the results of a step cannot be part of a path");
-        let hint = "let the step write an output, and bind that";
-        self.refuse(span, message, Some(hint))
+        let (message, hint) = of_guest(what);
+        self.refuse(span, message, hint)
     }
 
     /// Checks an argument of a program: any value.
@@ -371,6 +398,21 @@ impl Checker<'_> {
         };
         Some(Source { kind, span })
     }
+}
+
+fn is_path(text: &str) -> bool {
+    !text.is_empty() && !text.contains('\0')
+}
+
+fn no_path(what: &str) -> String {
+    format!("{what}: this is not a path")
+}
+
+/// What is wrong with a path that a guest chooses.
+fn of_guest(what: &str) -> (String, Option<&'static str>) {
+    let message = format!("{what}: the results of a step cannot be part of a path");
+    let hint = "let the step write an output, and bind that";
+    (message, Some(hint))
 }
 
 /// Whether a type can be what a text with expressions says.

@@ -83,7 +83,11 @@ impl Checker<'_> {
     /// An expression that is true or false.
     pub(super) fn condition(&mut self, part: &Expression, place: &Place) -> Option<Formula> {
         let (formula, ty) = self.expression(part, place)?;
-        if is_bool(&ty) {
+        let fits = match ty {
+            Type::OneOf(_) => *self.items.bool.get_or_insert_with(|| is_bool(&ty)),
+            _ => is_bool(&ty),
+        };
+        if fits {
             return Some(formula);
         }
         let message = format!("wanted true or false, got {ty}");

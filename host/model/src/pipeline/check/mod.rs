@@ -6,6 +6,7 @@ mod compare;
 mod expression;
 mod order;
 mod parameter;
+mod publish;
 mod step;
 
 use std::collections::{BTreeMap, HashMap};
@@ -16,7 +17,8 @@ use super::diagnostic::{Diagnostic, Diagnostics, Span};
 use super::expression::Word;
 use super::file::{Pipeline, Step};
 use super::types::Type;
-use crate::signature::{Function, Signature};
+use crate::plan::Shape;
+use crate::signature::{Arity, Function, Signature};
 use order::Order;
 
 /// Most comparisons of an item of a list in the file with a type. A list of many
@@ -41,11 +43,13 @@ pub(super) fn check(
         kinds,
         found: &mut found,
         item_checks: 0,
+        items: Items::default(),
     };
     let parameters = checker.declarations();
     let steps: Vec<_> = (0..pipeline.steps.len())
         .map(|at| checker.step(at))
         .collect();
+    checker.tags();
     let steps = in_order(steps, &order);
     let checked = steps.zip(parameters).map(|(steps, parameters)| Checked {
         name: pipeline.name.clone(),
@@ -149,6 +153,20 @@ struct Checker<'a> {
     kinds: Vec<StepKind>,
     found: &'a mut Diagnostics,
     item_checks: usize,
+    items: Items,
+}
+
+/// What is known of the items of the step that is checked. There may be thousands, in a
+/// list that the file gives, and as many uses of `item`: they are looked at once for
+/// each question.
+#[derive(Debug, Default)]
+struct Items {
+    /// Whether all are scalars.
+    scalar: Option<bool>,
+    /// Whether all are booleans.
+    bool: Option<bool>,
+    /// The first that fits no parameter for artifacts of a shape and arity.
+    unfit: Vec<(Shape, Arity, Option<usize>)>,
 }
 
 /// What the expressions of a part of a step can use.

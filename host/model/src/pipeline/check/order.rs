@@ -18,6 +18,8 @@ pub(super) struct Order {
     pub(super) position: Vec<usize>,
     /// For each step by place in the file, those that it depends on.
     pub(super) dependencies: Vec<Vec<usize>>,
+    /// Whether some steps wait for each other, so that there is no order.
+    pub(super) is_circular: bool,
 }
 
 /// For each step, the steps that it depends on, and where the file says so.
@@ -33,7 +35,8 @@ impl Order {
     ) -> Self {
         let dependencies = dependencies(pipeline, by_name, found);
         let mut steps = sorted(&dependencies);
-        if steps.len() < dependencies.len() {
+        let is_circular = steps.len() < dependencies.len();
+        if is_circular {
             let sorted: BTreeSet<usize> = steps.iter().copied().collect();
             let rest: BTreeSet<usize> = (0..dependencies.len())
                 .filter(|step| !sorted.contains(step))
@@ -50,6 +53,7 @@ impl Order {
             dependencies: dependencies.iter().map(keys).collect(),
             steps,
             position,
+            is_circular,
         }
     }
 

@@ -5,7 +5,7 @@ use super::super::expression::ExpressionKind;
 use super::super::file::{Publish, Step};
 use super::super::given::{Given, GivenKind};
 use super::super::types::Type;
-use super::{Checker, Part, Place, StepKind};
+use super::{Checker, Items, Part, Place, StepKind};
 use crate::value_type::ValueType;
 
 /// Most items of a list that the file gives to `foreach`: what people write by
@@ -19,6 +19,7 @@ impl Checker<'_> {
         let pipeline = self.pipeline;
         let step = &pipeline.steps[at];
         let kind = self.kinds[at].clone();
+        self.items = Items::default();
         let mut place = Place {
             step: at,
             part: Part::Foreach,

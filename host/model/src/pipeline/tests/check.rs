@@ -860,3 +860,37 @@ fn several_mistakes_are_told_at_once() {
         ],
     );
 }
+
+#[test]
+fn a_tag_is_moved_by_one_step_after_the_other() {
+    let steps = |more: &str| {
+        format!(
+            r#"
+parameters: {{ fast: bool }}
+steps:
+  train: {{ uses: steps/wordcount.wasm, outputs: [model] }}
+  a: {{ publish: {{ "m:prod": "${{{{ steps.train.outputs.model }}}}" }} }}
+  z: {{ needs: [a] }}
+  b: {{ publish: {{ "m:prod": "${{{{ steps.train.outputs.model }}}}" }}{more} }}
+"#
+        )
+        .replace(
+            "z: { needs: [a] }",
+            "z: { needs: [a], uses: steps/wordcount.wasm }",
+        )
+    };
+    let race = "7:29: `a` and `b` both publish `m:prod`, and neither waits for the other \
+                (add `needs: [a]` to `b`, or publish under another tag)";
+    assert_mistakes(&steps(""), &[race]);
+    for more in [
+        ", needs: [a]",
+        ", needs: [z]",
+        ", when: \"${{ parameters.fast }}\"",
+    ] {
+        assert_mistakes(&steps(more), &[]);
+    }
+    let two_tags = steps("").replacen("m:prod", "m:new", 1);
+    assert_mistakes(&two_tags, &[]);
+    // Versions are added, and nothing is moved.
+    assert_mistakes(&steps("").replace("m:prod", "m"), &[]);
+}

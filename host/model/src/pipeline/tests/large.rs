@@ -2,6 +2,7 @@
 //! tests from seconds to minutes.
 
 use super::*;
+use crate::pipeline::MAX_FILE_BYTES;
 
 /// Most steps of a chain in 1 MiB.
 const STEPS: usize = 10_000;
@@ -80,7 +81,7 @@ fn lists_in_the_file_are_bounded() {
 #[test]
 fn the_largest_files_are_read() {
     let fill = |head: &str, piece: &str, tail: &str| {
-        let room = crate::pipeline::MAX_FILE_BYTES - head.len() - tail.len();
+        let room = MAX_FILE_BYTES - head.len() - tail.len();
         format!("{head}{}{tail}", piece.repeat(room / piece.len()))
     };
     let with = "steps:\n  a:\n    uses: steps/wordcount.wasm\n    with:\n      a: ";
@@ -105,4 +106,19 @@ fn the_largest_files_are_read() {
     ] {
         mistakes(&text).len();
     }
+}
+
+/// As many uses of `item` as fit into a file, for as many items as there may be.
+#[test]
+fn many_items_are_looked_at_once_for_each_question() {
+    let items = vec!["a"; 9_999].join(",");
+    let each = |uses: &str, given: String| {
+        let text = format!("steps:\n  a: {{uses: {uses}, foreach: [{items}], {given}}}\n");
+        assert!(text.len() <= MAX_FILE_BYTES && text.len() > MAX_FILE_BYTES / 2);
+        checked(&text);
+    };
+    let inputs = vec!["\"${{item}}\""; 70_000].join(",");
+    each("steps/merge.wasm", format!("with: {{parts: [{inputs}]}}"));
+    let text = "${{item}}".repeat(70_000);
+    each("steps/wordcount.wasm", format!("with: {{t: \"{text} \"}}"));
 }

@@ -16,13 +16,16 @@ use super::Records;
 use super::lineage::Lineage;
 use super::pipeline::Group;
 
-/// What was published, and what no other step was given, with what it comes from.
+/// What was published, and what no other step was given, with what it comes from. The
+/// second is left out where not all records were read: what a step was given that is
+/// not among them would pass for a product.
 pub(super) async fn made(
     records: &Records,
     store: &Store,
     run: &RunId,
     graph: &Graph,
     groups: &[Group<'_>],
+    notes: &mut Vec<String>,
 ) -> Vec<Made> {
     let ends: Vec<&StepEnd> = groups.iter().flat_map(|group| group.ends.clone()).collect();
     let commits = ends.iter().filter_map(|end| end.commit);
@@ -49,6 +52,14 @@ pub(super) async fn made(
         let tag = target.tag.as_ref().map(|tag| tag.as_str());
         published.extend(version.origin.commit());
         made.push(lineage.of_version(&version, tag).await);
+    }
+    if known.len() < commits.len() {
+        let (read, all) = (known.len(), commits.len());
+        notes.push(format!(
+            "Of {all} records of steps, {read} were read: the lineage is that of what was \
+             published, and leaves out what no other step was given."
+        ));
+        return made;
     }
     for end in ends {
         let Some(commit) = end.commit else { continue };

@@ -1,6 +1,6 @@
 //! The run of a pipeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use wharf_model::Fault;
@@ -83,7 +83,7 @@ pub(super) async fn gather(store: &Store, id: &RunId) -> Result<Page, Fault> {
     let groups = groups(&graph, ends);
     let gathered = Gathering::of(store, &groups, &mut notes).await;
     let timeline = timeline(&groups);
-    let lineage = made(&gathered.records, store, id, &graph, &groups).await;
+    let lineage = made(&gathered.records, store, id, &graph, &groups, &mut notes).await;
     if groups.len() > limits::STEPS {
         notes.push(format!(
             "Of {} steps, {} are told about: those that failed, then the first.",
@@ -101,7 +101,13 @@ pub(super) async fn gather(store: &Store, id: &RunId) -> Result<Page, Fault> {
             .to_owned(),
         facts: facts(&started, ended.as_ref()),
         counts: counts(ends.iter()),
-        graph: picture(&graph, &groups, ended.is_some(), &mut notes),
+        graph: picture(
+            &graph,
+            &groups,
+            &gathered.steps,
+            ended.is_some(),
+            &mut notes,
+        ),
         notes,
         timeline,
         parameters: values(&started.parameters),
@@ -198,10 +204,11 @@ fn counts<'a>(ends: impl Iterator<Item = &'a StepEnd> + Clone) -> Vec<(StepStatu
     counts.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-/// The graph with how each step ended.
+/// The graph with how each step ended, and a link to each that the page tells about.
 fn picture(
     graph: &Graph,
     groups: &[Group<'_>],
+    told: &[Step],
     has_ended: bool,
     notes: &mut Vec<String>,
 ) -> Option<String> {
@@ -212,10 +219,13 @@ fn picture(
         ));
         return None;
     }
+    let told: BTreeSet<&str> = told.iter().map(|step| &*step.anchor).collect();
     let mark = |(at, group): (usize, &Group<'_>)| Mark {
         status: group.status(),
         note: note(group, has_ended),
-        link: Some(format!("#{}", anchor(at))),
+        link: Some(anchor(at))
+            .filter(|anchor| told.contains(&**anchor))
+            .map(|anchor| format!("#{anchor}")),
     };
     let marks: Vec<Mark> = groups.iter().enumerate().map(mark).collect();
     (steps > 0).then(|| graph.svg_of_run(&marks))
@@ -302,6 +312,7 @@ async fn step(
             attempts: end.attempts,
             took: end.took_us,
             message: end.message.as_ref().map(|text| cut(text, limits::TEXT)),
+            recorded: end.commit.is_some() || end.attempt.is_some(),
             record: record.map(details::details),
             logs: logs(&events, left),
         });
@@ -321,4 +332,81 @@ async fn step(
         plots,
     };
     (step, more)
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_model::Digest;
+
+    use super::*;
+
+    fn succeeded(step: &str, commit: Option<Digest>) -> StepEnd {
+        StepEnd {
+            step: step.to_owned(),
+            item: None,
+            status: StepStatus::Succeeded,
+            commit,
+            attempt: None,
+            attempts: 1,
+            began_us: 0,
+            took_us: 1,
+            message: None,
+        }
+    }
+
+    fn graph_of(steps: usize) -> Graph {
+        let step = |at| format!("  s{at}: {{ uses: a.wasm }}\n");
+        let steps: String = (0..steps).map(step).collect();
+        Graph::of(&parse(&format!("steps:\n{steps}")).unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_steps_that_are_told_about_have_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path());
+        let graph = graph_of(limits::STEPS + 5);
+        let ends: Vec<_> = (0..limits::STEPS + 5)
+            .map(|at| succeeded(&format!("s{at}"), None))
+            .collect();
+        let groups = groups(&graph, &ends);
+        let mut notes = Vec::new();
+        let told = Gathering::of(&store, &groups, &mut notes).await.steps;
+        assert_eq!(told.len(), limits::STEPS);
+        let svg = picture(&graph, &groups, &told, true, &mut notes).unwrap();
+        assert_eq!(svg.matches("href=\"#step-").count(), limits::STEPS);
+        for step in &told {
+            assert!(svg.contains(&format!("href=\"#{}\"", step.anchor)));
+        }
+    }
+
+    /// Records that are not there, as one that is damaged or was not read.
+    #[tokio::test]
+    async fn a_record_that_was_not_read_makes_nothing_a_product() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_folder(folder.path());
+        let graph = graph_of(2);
+        let ends = [
+            succeeded("s0", Some(Digest::of(b"commit"))),
+            succeeded("s1", None),
+        ];
+        let groups = groups(&graph, &ends);
+        let mut notes = Vec::new();
+        let gathered = Gathering::of(&store, &groups, &mut notes).await;
+        let recorded: Vec<bool> = gathered
+            .steps
+            .iter()
+            .map(|step| step.items[0].recorded)
+            .collect();
+        assert_eq!(recorded, [true, false]);
+        assert!(gathered.steps[0].items[0].record.is_none());
+        let run = "019b-1".parse().unwrap();
+        let made = made(&gathered.records, &store, &run, &graph, &groups, &mut notes);
+        assert_eq!(made.await, []);
+        assert!(
+            notes
+                .iter()
+                .any(|note| note.starts_with("Of 1 records of steps, 0 were read")),
+            "{notes:?}"
+        );
+    }
 }

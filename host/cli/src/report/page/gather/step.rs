@@ -50,6 +50,7 @@ pub(super) async fn gather(store: &Store, id: &RunId) -> Result<Page, Fault> {
         attempts: record.pipeline.as_ref().map_or(1, |of| of.attempt),
         took,
         message: message.map(|message| cut(&message, limits::TEXT)),
+        recorded: true,
         record: Some(details::details(&record)),
         logs: logs(&events, &mut limits::LOGS.clone()),
     };

@@ -84,6 +84,7 @@ fn item(item: &Item) -> Markup {
         @if item.attempts > 1 { p { (many(item.attempts as usize, "attempt")) } }
         @match &item.record {
             Some(details) => { (record(details)) }
+            None if item.recorded => { p.soft { "Its record is not shown here." } }
             None => { p.soft { "There is no record of it: it did not run." } }
         }
         (logs(&item.logs))

@@ -44,6 +44,7 @@ fn hostile() -> Page {
         attempts: 3,
         took: u64::MAX,
         message: Some(text()),
+        recorded: true,
         record: Some(Details {
             facts: vec![("run", text())],
             results: Some(text()),
@@ -145,4 +146,26 @@ fn a_page_of_nothing_is_a_page() {
     });
     assert!(page.contains("There are no steps to show."));
     assert!(page.contains("has no end"));
+}
+
+/// Only what has no record at all did not run: a record may be left out, or damaged.
+#[test]
+fn a_record_that_is_not_shown_is_no_record_that_is_not_there() {
+    let page = |recorded| {
+        let item = Item {
+            recorded,
+            ..Item::default()
+        };
+        let step = Step {
+            items: vec![item],
+            ..Step::default()
+        };
+        render(&Page {
+            steps: vec![step],
+            ..Page::default()
+        })
+    };
+    assert!(page(false).contains("it did not run"));
+    assert!(!page(true).contains("did not run"));
+    assert!(page(true).contains("Its record is not shown here."));
 }
