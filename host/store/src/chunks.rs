@@ -93,6 +93,21 @@ impl BlobHasher {
         self.chunks.update(bytes);
     }
 
+    /// Adds bytes that are many, on two threads, and does something meanwhile.
+    pub(crate) fn update_while<T>(&mut self, bytes: &[u8], work: impl FnOnce() -> T) -> T {
+        let Self { whole, chunks } = self;
+        if bytes.len() < CHUNK_BYTES as usize {
+            whole.update(bytes);
+            chunks.update(bytes);
+            return work();
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| whole.update(bytes));
+            chunks.update(bytes);
+            work()
+        })
+    }
+
     /// What all that was added is.
     #[must_use]
     pub fn finish(self) -> Hashed {

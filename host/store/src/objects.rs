@@ -22,8 +22,9 @@ use object_store::{
     Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
 };
 use tempfile::TempPath;
-use wharf_model::{Content, ErrorKind, Fault};
+use wharf_model::{ErrorKind, Fault};
 
+use crate::chunks::Hashed;
 use crate::durable::Durable;
 use crate::folder::Folder;
 use crate::location::{Location, RETRY_WITHIN, Settings, connect};
@@ -282,14 +283,14 @@ impl Objects {
         &self,
         path: &ObjectPath,
         file: File,
-        content: &Content,
+        hashed: &Hashed,
     ) -> Result<(), Fault> {
         let backend = self.backend()?;
         let uploaded = again(|| async {
-            match upload::upload(backend, path, &file, content).await {
+            match upload::upload(backend, path, &file, hashed).await {
                 Err(UploadError::Store(error)) => match backend.head(path).await {
                     // It was completed, and the answer was lost.
-                    Ok(found) if found.size == content.size => Ok(Ok(())),
+                    Ok(found) if found.size == hashed.content.size => Ok(Ok(())),
                     _ => Err(error),
                 },
                 uploaded => Ok(uploaded),
