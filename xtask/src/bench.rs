@@ -11,14 +11,18 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::context::Context;
+use crate::stamp::{Recipe, Stamp};
 use crate::venv::{self, Environment};
-use crate::{cargo, guests, process};
+use crate::{cargo, go, guests, process};
 
 /// The guests that are measured.
 const GUESTS: [&str; 5] = ["noop", "copy", "compute", "train-python", "hello"];
 
 /// The version of the yardstick: that of the wasmtime in Wharf.
 const WASMTIME: &str = "48.0.8";
+
+/// A server that speaks S3 and reads only the parts of an object that are wanted.
+const S3_SERVER: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 
 /// The native side of a comparison is compiled as guests are. With more units
 /// the kernel of `compute` comes out at half its speed, and flatters the step.
@@ -30,7 +34,7 @@ pub(crate) struct Bench {
     /// Prints JSON: a list of measurements.
     #[arg(long)]
     json: bool,
-    /// Measures less: 1 GiB where 4 GiB are meant, and fewer repetitions.
+    /// Measures less: a quarter of the bytes, and fewer repetitions.
     #[arg(long)]
     quick: bool,
     /// Measures only this.
@@ -97,7 +101,25 @@ fn yardsticks(context: &Context, bench: &Bench) -> Result<Vec<OsString>> {
         let dagster = venv::ensure(context, Environment::Dagster)?;
         add("--dagster-python", dagster.program("python"));
     }
+    if bench.includes("s3-1g") {
+        add("--s3-server", ensure_s3_server(context)?);
+    }
     Ok(options)
+}
+
+fn ensure_s3_server(context: &Context) -> Result<PathBuf> {
+    let folder = context.target().join("tools").join("bin");
+    let server = folder.join("versitygw");
+    let recipe = Recipe::default().text(S3_SERVER);
+    let stamp = Stamp::new(folder.join("versitygw-stamp"), recipe);
+    if !stamp.is_current(&server) {
+        context.say(format!(
+            "installing {S3_SERVER} (this takes some minutes, once)"
+        ));
+        go::install(S3_SERVER, &folder)?;
+        stamp.keep()?;
+    }
+    Ok(server)
 }
 
 /// The `wasmtime` command, installed where it is missing.

@@ -1,6 +1,7 @@
 //! Guests in Go: an ordinary program becomes a preview1 core module.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -30,6 +31,16 @@ pub(crate) fn build(context: &Context, guest: &Guest) -> Result<Vec<u8>> {
             .arg(&module),
     )?;
     Ok(fs::read(&module)?)
+}
+
+/// Installs a command in a folder.
+pub(crate) fn install(module: &str, folder: &Path) -> Result<()> {
+    let mut command = go()?;
+    command
+        .env("GOBIN", folder)
+        .env("GOFLAGS", "")
+        .env("CGO_ENABLED", "0");
+    process::run(command.args(["install", "-trimpath", module])).map(drop)
 }
 
 fn go() -> Result<Command> {

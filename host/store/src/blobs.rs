@@ -91,7 +91,7 @@ impl Store {
         hasher.update(&bytes);
         let hashed = hasher.finish();
         self.put_chunks(&hashed).await?;
-        self.put(&hashed.content, Source::Bytes(bytes)).await?;
+        self.put(&hashed, Source::Bytes(bytes)).await?;
         Ok(hashed.content)
     }
 
@@ -102,10 +102,10 @@ impl Store {
     pub async fn put_spooled(&self, spooled: Spooled, hashed: &Hashed) -> Result<Content, Fault> {
         self.put_chunks(hashed).await?;
         match spooled {
-            Spooled::File(file) => self.put(&hashed.content, Source::Spooled(file)).await?,
+            Spooled::File(file) => self.put(hashed, Source::Spooled(file)).await?,
             Spooled::Bytes(bytes) => {
                 let source = Source::Bytes(bytes.clone());
-                self.put(&hashed.content, source).await?;
+                self.put(hashed, source).await?;
                 self.cache_bytes(&bytes, &hashed.content.digest);
             }
         }
@@ -128,7 +128,7 @@ impl Store {
                 let file = File::open(path).map_err(unread)?;
                 let hashed = hash_file(&file).await.map_err(unread)?;
                 self.put_chunks(&hashed).await?;
-                let put = self.put(&hashed.content, Source::File(&file)).await;
+                let put = self.put(&hashed, Source::File(&file)).await;
                 put.map_err(|fault| match fault.kind() {
                     ErrorKind::InputChanged => has_changed(path),
                     _ => fault,
@@ -172,18 +172,21 @@ impl Store {
         let Some(chunks) = &hashed.chunks else {
             return Ok(());
         };
-        let content = Content::of(chunks);
-        self.put(&content, Source::Bytes(chunks.clone())).await
+        let list = Hashed {
+            content: Content::of(chunks),
+            chunks: None,
+        };
+        self.put(&list, Source::Bytes(chunks.clone())).await
     }
 
     /// Writes a blob, unless it is there and will stay.
-    pub(crate) async fn put(&self, content: &Content, from: Source<'_>) -> Result<(), Fault> {
-        let path = path(&content.digest);
-        let is_there = self.has(&path, content.size).await?;
-        if is_there && self.stays(&path, content, &from).await? {
+    async fn put(&self, hashed: &Hashed, from: Source<'_>) -> Result<(), Fault> {
+        let path = path(&hashed.content.digest);
+        let is_there = self.has(&path, hashed.content.size).await?;
+        if is_there && self.stays(&path, hashed, &from).await? {
             return Ok(());
         }
-        self.write(&path, content, from).await
+        self.write(&path, hashed, from).await
     }
 
     /// Whether an object of this size is there.
@@ -201,18 +204,18 @@ impl Store {
     async fn stays(
         &self,
         path: &ObjectPath,
-        content: &Content,
+        hashed: &Hashed,
         from: &Source<'_>,
     ) -> Result<bool, Fault> {
         if self.is_young(path).await? {
             return Ok(true);
         }
         tracing::debug!(%path, "a blob is old: dated anew");
-        self.refresh(path, content, from).await?;
-        while self.is_condemned(&content.digest).await? {
+        self.refresh(path, hashed, from).await?;
+        while self.is_condemned(&hashed.content.digest).await? {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        self.has(path, content.size).await
+        self.has(path, hashed.content.size).await
     }
 
     pub(crate) async fn is_young(&self, path: &ObjectPath) -> Result<bool, Fault> {
@@ -233,7 +236,7 @@ impl Store {
     async fn refresh(
         &self,
         path: &ObjectPath,
-        content: &Content,
+        hashed: &Hashed,
         from: &Source<'_>,
     ) -> Result<(), Fault> {
         if let Some(file) = self.objects.file(path) {
@@ -251,11 +254,11 @@ impl Store {
             Source::Bytes(bytes) => self.objects.overwrite(path, bytes.clone()).await,
             Source::Spooled(file) => {
                 let file = open(file)?;
-                self.objects.upload(path, file, content).await
+                self.objects.upload(path, file, hashed).await
             }
             Source::File(file) => {
                 let file = file.try_clone().map_err(Fault::internal)?;
-                self.objects.upload(path, file, content).await
+                self.objects.upload(path, file, hashed).await
             }
         }
     }
@@ -263,7 +266,7 @@ impl Store {
     async fn write(
         &self,
         path: &ObjectPath,
-        content: &Content,
+        hashed: &Hashed,
         from: Source<'_>,
     ) -> Result<(), Fault> {
         if self.is_local() {
@@ -273,9 +276,9 @@ impl Store {
                 Source::File(_) => Err(Fault::internal("a file that was not spooled")),
             };
         }
-        self.refresh(path, content, &from).await?;
+        self.refresh(path, hashed, &from).await?;
         if let (Some(cache), Source::Spooled(file)) = (&self.cache, from) {
-            cache.add(file, &content.digest, content.size);
+            cache.add(file, &hashed.content.digest, hashed.content.size);
         }
         Ok(())
     }
@@ -310,16 +313,30 @@ fn hash(
     mut also: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> std::io::Result<Hashed> {
     let mut hasher = BlobHasher::default();
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                also(&buffer[..read])?;
-            }
+    let mut buffers = [vec![0; READ_BYTES], vec![0; READ_BYTES]];
+    let mut length = fill(from, &mut buffers[0])?;
+    while length > 0 {
+        let [now, next] = &mut buffers;
+        let read = hasher.update_while(&now[..length], || {
+            also(&now[..length])?;
+            fill(from, next)
+        });
+        length = read?;
+        buffers.swap(0, 1);
+    }
+    Ok(hasher.finish())
+}
+
+/// Reads as much as there is room for, less only at the end.
+fn fill(from: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(filled)
 }

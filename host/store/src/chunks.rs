@@ -5,6 +5,8 @@
 //! names a large blob names its list, too. BLAKE3, because it is computed for every
 //! byte that is read, and is several times faster.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use wharf_model::digest::Hasher;
 use wharf_model::{Content, Digest, ErrorKind, Fault};
@@ -56,6 +58,14 @@ impl ChunkHasher {
         self.chunk.reset();
     }
 
+    /// The hashes of the chunks so far, and of what there is of the last one.
+    fn hashes(mut self) -> Vec<u8> {
+        if !self.size.is_multiple_of(CHUNK_BYTES) {
+            self.end_chunk();
+        }
+        self.list.split_off(HEADER.len())
+    }
+
     /// The list, where the blob is so large that it has one.
     #[must_use]
     pub fn finish(mut self) -> Option<Bytes> {
@@ -81,6 +91,21 @@ impl BlobHasher {
     pub fn update(&mut self, bytes: &[u8]) {
         self.whole.update(bytes);
         self.chunks.update(bytes);
+    }
+
+    /// Adds bytes that are many, on two threads, and does something meanwhile.
+    pub(crate) fn update_while<T>(&mut self, bytes: &[u8], work: impl FnOnce() -> T) -> T {
+        let Self { whole, chunks } = self;
+        if bytes.len() < CHUNK_BYTES as usize {
+            whole.update(bytes);
+            chunks.update(bytes);
+            return work();
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(|| whole.update(bytes));
+            chunks.update(bytes);
+            work()
+        })
     }
 
     /// What all that was added is.
@@ -145,9 +170,20 @@ impl ChunkList {
     }
 
     /// The bytes that a chunk has.
-    pub(crate) fn range(&self, chunk: u64) -> std::ops::Range<u64> {
+    pub(crate) fn range(&self, chunk: u64) -> Range<u64> {
         let start = chunk * CHUNK_BYTES;
         start..(start + CHUNK_BYTES).min(self.size)
+    }
+
+    /// Whether these are the bytes of chunks, one after the other.
+    pub(crate) fn fit(&self, chunks: &Range<u64>, pieces: &[Bytes]) -> bool {
+        let mut found = ChunkHasher::default();
+        pieces.iter().for_each(|piece| found.update(piece));
+        let wanted_size = chunks.clone().map(|chunk| self.range(chunk));
+        let wanted_size: u64 = wanted_size.map(|range| range.end - range.start).sum();
+        let hash_at = |chunk: u64| HEADER.len() + chunk as usize * HASH_BYTES;
+        let wanted = self.list.get(hash_at(chunks.start)..hash_at(chunks.end));
+        found.size == wanted_size && wanted == Some(&found.hashes())
     }
 
     /// Whether these are the bytes of a chunk.
@@ -201,6 +237,27 @@ mod tests {
                 assert!(!list.fits(chunk, &part));
             }
         }
+    }
+
+    #[test]
+    fn chunks_are_checked_together() {
+        let blob = bytes(WHOLE_BYTES + 3);
+        let list = hashed(&blob, 1 << 20).chunks.unwrap();
+        let list = ChunkList::parse(list, blob.len() as u64).unwrap();
+        let pieces = |from: u64, to: u64, size: usize| -> Vec<Bytes> {
+            let part = blob[(from * CHUNK_BYTES) as usize..].iter().copied();
+            let part: Vec<u8> = part.take(((to - from) * CHUNK_BYTES) as usize).collect();
+            part.chunks(size).map(Bytes::copy_from_slice).collect()
+        };
+        for (from, to) in [(0, 5), (1, 3), (4, 5)] {
+            let mut good = pieces(from, to, 70_000);
+            assert!(list.fit(&(from..to), &good));
+            let last = good.pop().unwrap();
+            assert!(!list.fit(&(from..to), &good));
+            good.extend([last, Bytes::from_static(b"x")]);
+            assert!(!list.fit(&(from..to), &good));
+        }
+        assert!(!list.fit(&(0..2), &pieces(1, 3, 70_000)));
     }
 
     #[test]

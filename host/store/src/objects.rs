@@ -18,10 +18,13 @@ use jiff::Timestamp;
 use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use object_store::prefix::PrefixStore;
-use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{
+    Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+};
 use tempfile::TempPath;
-use wharf_model::{Content, ErrorKind, Fault};
+use wharf_model::{ErrorKind, Fault};
 
+use crate::chunks::Hashed;
 use crate::durable::Durable;
 use crate::folder::Folder;
 use crate::location::{Location, RETRY_WITHIN, Settings, connect};
@@ -280,14 +283,14 @@ impl Objects {
         &self,
         path: &ObjectPath,
         file: File,
-        content: &Content,
+        hashed: &Hashed,
     ) -> Result<(), Fault> {
         let backend = self.backend()?;
         let uploaded = again(|| async {
-            match upload::upload(backend, path, &file, content).await {
+            match upload::upload(backend, path, &file, hashed).await {
                 Err(UploadError::Store(error)) => match backend.head(path).await {
                     // It was completed, and the answer was lost.
-                    Ok(found) if found.size == content.size => Ok(Ok(())),
+                    Ok(found) if found.size == hashed.content.size => Ok(Ok(())),
                     _ => Err(error),
                 },
                 uploaded => Ok(uploaded),
@@ -353,15 +356,24 @@ impl Objects {
         }
     }
 
-    /// A part of an object; nothing where there is no object.
+    /// A part of an object; nothing where there is no object. In pieces as they came:
+    /// to make one of them would copy them once more.
     pub(crate) async fn read_range(
         &self,
         path: &ObjectPath,
         range: Range<u64>,
-    ) -> Result<Option<Bytes>, Fault> {
+    ) -> Result<Option<Vec<Bytes>>, Fault> {
         let backend = self.backend()?;
-        match again(|| backend.get_range(path, range.clone())).await {
-            Ok(bytes) => Ok(Some(bytes)),
+        let read = || async {
+            let options = GetOptions {
+                range: Some(range.clone().into()),
+                ..GetOptions::default()
+            };
+            let found = backend.get_opts(path, options).await?;
+            found.into_stream().try_collect().await
+        };
+        match again(read).await {
+            Ok(pieces) => Ok(Some(pieces)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(self.fault(&format!("read `{path}`"), &error)),
         }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -89,7 +89,11 @@ impl BlobReader {
             Held::Memory(bytes) => buffer.copy_from_slice(&bytes[offset as usize..][..length]),
             Held::Checked(file, _) => file.read_exact_at(buffer, offset)?,
             Held::File(chunked) => chunked.read_at(offset, buffer)?,
-            Held::Fetched(fetched) => fetched.chunked.read_at(offset, buffer)?,
+            Held::Fetched(fetched) => {
+                fetched.chunked.read_at(offset, buffer)?;
+                let groups = fetched.groups_of(offset, length as u64);
+                fetched.fetch_ahead(self, &groups);
+            }
         }
         Ok(length)
     }
@@ -196,6 +200,8 @@ struct Fetched {
     chunked: Chunked,
     /// One for each group: whoever holds it fetches the group.
     groups: Vec<tokio::sync::Mutex<()>>,
+    /// Whether a group was fetched ahead, or is about to be.
+    ahead: Vec<AtomicBool>,
     missing: AtomicU64,
     /// The file's name, until it is an entry of the cache.
     temporary: Mutex<Option<TempPath>>,
@@ -227,18 +233,28 @@ impl Fetched {
 
     async fn fetch(&self, reader: &BlobReader, offset: u64, length: u64) -> Result<(), Fault> {
         let wanted = self.groups_of(offset, length);
-        let (first, last) = (*wanted.start(), *wanted.end());
-        let fetching: Vec<_> = wanted.map(|group| self.start(reader, group)).collect();
-        // Who has read what comes before is likely to read what comes after.
-        if first == 0 || self.has(first - 1) {
-            let most = self.groups.len() as u64;
-            (last + 1..(last + 1 + AHEAD).min(most))
-                .for_each(|group| drop(self.start(reader, group)));
-        }
+        let fetching = wanted.clone().map(|group| self.start(reader, group));
+        let fetching: Vec<_> = fetching.collect();
+        self.fetch_ahead(reader, &wanted);
         for group in fetching {
             group.await.map_err(Fault::internal)??;
         }
         Ok(())
+    }
+
+    /// Starts to fetch what comes after what is read. Who has read what comes before
+    /// that is likely to go on.
+    fn fetch_ahead(&self, reader: &BlobReader, read: &RangeInclusive<u64>) {
+        let (first, last) = (*read.start(), *read.end());
+        if first > 0 && !self.has(first - 1) {
+            return;
+        }
+        let end = (last + 1 + AHEAD).min(self.groups.len() as u64);
+        for group in last + 1..end {
+            if !self.ahead[group as usize].swap(true, Ordering::AcqRel) {
+                drop(self.start(reader, group));
+            }
+        }
     }
 
     /// Starts to fetch a group.
@@ -246,13 +262,13 @@ impl Fetched {
         let reader = reader.clone();
         self.runtime.spawn(async move {
             match &*reader.0 {
-                Held::Fetched(fetched) => fetched.fetch_group(group).await,
+                Held::Fetched(fetched) => fetched.fetch_group(&reader, group).await,
                 _ => Ok(()),
             }
         })
     }
 
-    async fn fetch_group(&self, group: u64) -> Result<(), Fault> {
+    async fn fetch_group(&self, reader: &BlobReader, group: u64) -> Result<(), Fault> {
         let _alone = self.groups[group as usize].lock().await;
         if self.has(group) {
             return Ok(());
@@ -263,31 +279,33 @@ impl Fetched {
         let mut readings = 0;
         loop {
             readings += 1;
-            let bytes = self
-                .store
-                .read_part(&self.chunked.digest, range.clone())
-                .await?;
-            if self.fits(&chunks, range.start, &bytes) {
-                return self.keep(&chunks, range.start, &bytes);
+            let digest = &self.chunked.digest;
+            let pieces = self.store.read_part(digest, range.clone()).await?;
+            // On another thread: meanwhile the next ones come in.
+            let (reader, chunks, start) = (reader.clone(), chunks.clone(), range.start);
+            let kept = self.runtime.spawn_blocking(move || match &*reader.0 {
+                Held::Fetched(fetched) if fetched.chunked.list.fit(&chunks, &pieces) => {
+                    fetched.keep(&chunks, start, &pieces).map(|()| true)
+                }
+                _ => Ok(false),
+            });
+            if kept.await.map_err(Fault::internal)?? {
+                return Ok(());
             }
             if readings >= READINGS {
-                return Err(corrupt(&self.chunked.place, &self.chunked.digest));
+                return Err(corrupt(&self.chunked.place, digest));
             }
-            tracing::warn!(digest = %self.chunked.digest, "a blob was damaged on its way: reading it again");
+            tracing::warn!(%digest, "a blob was damaged on its way: reading it again");
         }
     }
 
-    fn fits(&self, chunks: &Range<u64>, start: u64, bytes: &[u8]) -> bool {
-        chunks.clone().all(|chunk| {
-            let range = self.chunked.list.range(chunk);
-            let range = (range.start - start) as usize..(range.end - start) as usize;
-            let part = bytes.get(range);
-            part.is_some_and(|part| self.chunked.list.fits(chunk, part))
-        })
-    }
-
-    fn keep(&self, chunks: &Range<u64>, start: u64, bytes: &[u8]) -> Result<(), Fault> {
-        let written = self.chunked.file.write_all_at(bytes, start);
+    fn keep(&self, chunks: &Range<u64>, start: u64, pieces: &[Bytes]) -> Result<(), Fault> {
+        let mut offset = start;
+        let written = pieces.iter().try_for_each(|piece| {
+            let written = self.chunked.file.write_all_at(piece, offset);
+            offset += piece.len() as u64;
+            written
+        });
         written.map_err(|error| {
             Fault::new(
                 ErrorKind::of_io(&error),
@@ -408,6 +426,7 @@ impl Store {
             missing: AtomicU64::new(list.count()),
             chunked: Chunked::new(file, list, digest, place),
             groups: (0..groups).map(|_| tokio::sync::Mutex::default()).collect(),
+            ahead: (0..groups).map(|_| AtomicBool::default()).collect(),
             temporary: Mutex::new(Some(temporary)),
             store: self.clone(),
             runtime: Handle::current(),
@@ -478,11 +497,16 @@ impl Store {
             let mut offset = 0;
             while offset < content.size {
                 let end = (offset + CHUNK_BYTES * GROUP_CHUNKS).min(content.size);
-                let bytes = self.read_part(&content.digest, offset..end).await?;
-                hasher.update(&bytes);
-                file.write_all_at(&bytes, offset)
-                    .map_err(|error| fault_of(&error))?;
-                offset = end;
+                for bytes in self.read_part(&content.digest, offset..end).await? {
+                    hasher.update(&bytes);
+                    file.write_all_at(&bytes, offset)
+                        .map_err(|error| fault_of(&error))?;
+                    offset += bytes.len() as u64;
+                }
+                if offset != end {
+                    // It is shorter than it should be.
+                    return Err(corrupt(self.place(), &content.digest));
+                }
             }
             if hasher.finish() == content.digest {
                 return Ok(());
@@ -491,7 +515,7 @@ impl Store {
         Err(corrupt(self.place(), &content.digest))
     }
 
-    async fn read_part(&self, digest: &Digest, range: Range<u64>) -> Result<Bytes, Fault> {
+    async fn read_part(&self, digest: &Digest, range: Range<u64>) -> Result<Vec<Bytes>, Fault> {
         let part = self.objects.read_range(&blobs::path(digest), range).await?;
         part.ok_or_else(|| self.missing(digest))
     }

@@ -1,27 +1,28 @@
 //! Uploads: a file of this machine becomes an object, in parts where it is large.
 //!
-//! What is sent is hashed on the way. An object whose bytes would not be those that
-//! its name says is not completed.
+//! What is sent is hashed on the way, again as it was when its name was found: the
+//! chunks of what is large, which takes less time than the whole. An object whose bytes
+//! would be others is not completed.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::FuturesUnordered;
-use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as ObjectPath;
 use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt};
+use tokio::task::JoinSet;
 use wharf_model::digest::Hasher;
-use wharf_model::{Content, Digest};
+
+use crate::chunks::{ChunkHasher, Hashed};
 
 /// Up to this size, one request is faster than several.
 const WHOLE_BYTES: u64 = 16 << 20;
 /// Bytes of a part. Services take 10,000 parts at most, of 5 MiB at least.
-const PART_BYTES: u64 = 16 << 20;
+const PART_BYTES: u64 = 8 << 20;
 const MAX_PARTS: u64 = 10_000;
 /// Parts on their way at a time.
-const AT_A_TIME: usize = 4;
+const AT_A_TIME: usize = 8;
 
 /// Why an upload came to nothing.
 #[derive(Debug)]
@@ -42,21 +43,22 @@ pub(crate) async fn upload(
     to: &dyn ObjectStore,
     path: &ObjectPath,
     file: &File,
-    content: &Content,
+    hashed: &Hashed,
 ) -> Result<(), UploadError> {
-    let mut hashed = HashedFile {
+    let size = hashed.content.size;
+    let mut reading = HashedFile {
         file: Arc::new(file.try_clone().map_err(unread)?),
-        hasher: Hasher::new(),
+        hasher: Check::new(hashed),
     };
-    if content.size <= WHOLE_BYTES {
-        let bytes = hashed.read(0, content.size).await?;
-        hashed.check(&content.digest)?;
+    if size <= WHOLE_BYTES {
+        let bytes = reading.read(0, size).await?;
+        reading.check(hashed)?;
         to.put(path, bytes.into()).await?;
         return Ok(());
     }
     let mut upload = to.put_multipart(path).await?;
-    let sent = parts(&mut *upload, &mut hashed, content.size).await;
-    let checked = sent.and_then(|()| hashed.check(&content.digest));
+    let sent = parts(&mut *upload, &mut reading, size).await;
+    let checked = sent.and_then(|()| reading.check(hashed));
     let uploaded = match checked {
         Ok(()) => upload.complete().await.map(drop).map_err(UploadError::from),
         Err(error) => Err(error),
@@ -73,31 +75,88 @@ async fn parts(
     file: &mut HashedFile,
     size: u64,
 ) -> Result<(), UploadError> {
+    // By tasks of their own: they go on while the next one is read.
+    let mut on_their_way = JoinSet::new();
+    let sent = send(upload, file, size, &mut on_their_way).await;
+    // Nothing is sent any more when the upload is taken back.
+    on_their_way.shutdown().await;
+    sent
+}
+
+async fn send(
+    upload: &mut dyn MultipartUpload,
+    file: &mut HashedFile,
+    size: u64,
+    on_their_way: &mut JoinSet<object_store::Result<()>>,
+) -> Result<(), UploadError> {
     let part = part_bytes(size);
-    let mut on_their_way = FuturesUnordered::new();
     for offset in (0..size).step_by(part as usize) {
         if on_their_way.len() >= AT_A_TIME {
-            on_their_way.next().await.transpose()?;
+            check(on_their_way.join_next().await)?;
         }
         let bytes = file.read(offset, part.min(size - offset)).await?;
-        on_their_way.push(upload.put_part(bytes.into()));
+        on_their_way.spawn(upload.put_part(bytes.into()));
     }
-    Ok(on_their_way.try_collect::<()>().await?)
+    while !on_their_way.is_empty() {
+        check(on_their_way.join_next().await)?;
+    }
+    Ok(())
+}
+
+type Ended = Result<object_store::Result<()>, tokio::task::JoinError>;
+
+fn check(ended: Option<Ended>) -> Result<(), UploadError> {
+    match ended {
+        Some(ended) => Ok(ended.map_err(Error::from)??),
+        None => Ok(()),
+    }
 }
 
 fn part_bytes(size: u64) -> u64 {
     PART_BYTES.max(size.div_ceil(MAX_PARTS))
 }
 
+/// Hashes what is sent.
+enum Check {
+    Whole(Hasher),
+    Chunks(Box<ChunkHasher>),
+}
+
+impl Check {
+    fn new(hashed: &Hashed) -> Self {
+        match hashed.chunks {
+            Some(_) => Self::Chunks(Box::default()),
+            None => Self::Whole(Hasher::new()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Whole(hasher) => hasher.update(bytes),
+            Self::Chunks(hasher) => hasher.update(bytes),
+        }
+    }
+
+    fn fits(self, hashed: &Hashed) -> bool {
+        match self {
+            Self::Whole(hasher) => hasher.finish() == hashed.content.digest,
+            Self::Chunks(hasher) => hasher.finish() == hashed.chunks,
+        }
+    }
+}
+
 /// A file that is hashed while it is read, from the first byte to the last.
 struct HashedFile {
     file: Arc<File>,
-    hasher: Hasher,
+    hasher: Check,
 }
 
 impl HashedFile {
     async fn read(&mut self, offset: u64, size: u64) -> Result<Bytes, UploadError> {
-        let (file, mut hasher) = (self.file.clone(), std::mem::take(&mut self.hasher));
+        let (file, mut hasher) = (
+            self.file.clone(),
+            std::mem::replace(&mut self.hasher, Check::Whole(Hasher::new())),
+        );
         let read = move || {
             let mut bytes = vec![0; size as usize];
             file.read_exact_at(&mut bytes, offset).map(|()| {
@@ -111,8 +170,8 @@ impl HashedFile {
         Ok(bytes.into())
     }
 
-    fn check(self, digest: &Digest) -> Result<(), UploadError> {
-        match self.hasher.finish() == *digest {
+    fn check(self, hashed: &Hashed) -> Result<(), UploadError> {
+        match self.hasher.fits(hashed) {
             true => Ok(()),
             false => Err(UploadError::Changed),
         }
@@ -133,6 +192,7 @@ fn unread(error: std::io::Error) -> UploadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunks::BlobHasher;
     use object_store::memory::InMemory;
     use std::io::Write;
 
@@ -140,6 +200,12 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         file
+    }
+
+    fn hashed_as(bytes: &[u8]) -> Hashed {
+        let mut hasher = BlobHasher::default();
+        hasher.update(bytes);
+        hasher.finish()
     }
 
     #[test]
@@ -154,14 +220,10 @@ mod tests {
         for size in [5, WHOLE_BYTES as usize + 5] {
             let bytes = vec![7; size];
             let (store, path) = (InMemory::new(), ObjectPath::from("blob"));
-            let other = Content {
-                digest: Digest::of(b"other"),
-                ..Content::of(&bytes)
-            };
-            let longer = Content {
-                size: size as u64 + 1,
-                ..Content::of(&bytes)
-            };
+            let hashed = hashed_as(&bytes);
+            let mut longer = hashed.clone();
+            longer.content.size += 1;
+            let other = hashed_as(&vec![8; size]);
             for wrong in [other, longer] {
                 let error = upload(&store, &path, &file(&bytes), &wrong)
                     .await
@@ -169,9 +231,7 @@ mod tests {
                 assert!(matches!(error, UploadError::Changed), "{error:?}");
                 assert!(store.head(&path).await.is_err());
             }
-            upload(&store, &path, &file(&bytes), &Content::of(&bytes))
-                .await
-                .unwrap();
+            upload(&store, &path, &file(&bytes), &hashed).await.unwrap();
             let found = store.get(&path).await.unwrap().bytes().await.unwrap();
             assert!(found == bytes);
         }

@@ -113,11 +113,13 @@ impl Store {
         let mut offset = 0;
         while offset < meta.size {
             let end = (offset + PART_BYTES).min(meta.size);
-            let Some(bytes) = self.objects.read_range(&path, offset..end).await? else {
+            let Some(pieces) = self.objects.read_range(&path, offset..end).await? else {
                 return Ok(Err(DamageKind::Missing));
             };
-            whole.update(&bytes);
-            chunks.update(&bytes);
+            for bytes in pieces {
+                whole.update(&bytes);
+                chunks.update(&bytes);
+            }
             offset = end;
         }
         let list = chunks.finish().map(|list| Digest::of(&list));

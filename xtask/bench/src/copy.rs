@@ -2,8 +2,7 @@
 //! same: reads the file, writes the copy, hashes both, makes the copy durable.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -11,6 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::Setup;
 use crate::launch::{self, Finished};
 use crate::measurement::{Bar, Measurement, Yardstick};
+use crate::random::random_file;
 
 const GIB: u64 = 1 << 30;
 /// At least this share of the native program's speed.
@@ -140,29 +140,4 @@ impl Both<'_> {
     fn output(&self) -> PathBuf {
         self.folder.join("output")
     }
-}
-
-/// A file of random bytes, made once: no file system can leave any of it out.
-fn random_file(folder: &Path, bytes: u64) -> Result<PathBuf> {
-    let path = folder.join(format!("random-{bytes}"));
-    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() == bytes) {
-        return Ok(path);
-    }
-    let partial = path.with_extension("partial");
-    let mut file = BufWriter::with_capacity(1 << 20, File::create(&partial)?);
-    let mut state = bytes;
-    for _ in 0..bytes / 8 {
-        file.write_all(&next(&mut state).to_le_bytes())?;
-    }
-    file.into_inner()?.sync_all()?;
-    fs::rename(&partial, &path)?;
-    Ok(path)
-}
-
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }

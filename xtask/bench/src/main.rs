@@ -16,7 +16,10 @@ mod machine;
 mod measurement;
 mod pipeline;
 mod pipeline_100;
+mod random;
 mod report;
+mod s3;
+mod s3_server;
 mod samples;
 mod warm;
 
@@ -31,11 +34,12 @@ use report::Report;
 /// What is measured: a name and what measures it.
 type Measure = (&'static str, fn(&Setup) -> Result<Vec<Measurement>>);
 
-const MEASURES: [Measure; 8] = [
+const MEASURES: [Measure; 9] = [
     ("pipeline-100", pipeline_100::measure),
     ("cold-rust", cold::rust),
     ("cold-python", cold::python),
     ("copy-4g", copy::measure),
+    ("s3-1g", s3::measure),
     ("boundary", boundary::measure),
     ("compute", compute::measure),
     ("warm-call", warm::measure),
@@ -50,7 +54,7 @@ pub(crate) struct Setup {
     /// Prints JSON: a list of measurements.
     #[arg(long)]
     json: bool,
-    /// Measures less: 1 GiB where 4 GiB are meant, and fewer repetitions.
+    /// Measures less: a quarter of the bytes, and fewer repetitions.
     #[arg(long)]
     pub(crate) quick: bool,
     /// Measures only this.
@@ -65,6 +69,9 @@ pub(crate) struct Setup {
     /// The program that copies natively.
     #[arg(long)]
     pub(crate) native_copy: PathBuf,
+    /// The server that speaks S3, where that is measured.
+    #[arg(long)]
+    pub(crate) s3_server: Option<PathBuf>,
     /// The command `snakemake`, where it is compared with.
     #[arg(long)]
     pub(crate) snakemake: Option<PathBuf>,
