@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use tempfile::TempPath;
 use tokio::runtime::Handle;
 use wharf_model::digest::Hasher;
@@ -26,6 +27,9 @@ use crate::chunks::{CHUNK_BYTES, ChunkList, WHOLE_BYTES};
 const GROUP_CHUNKS: u64 = 8;
 /// Groups that are fetched ahead of whoever reads one after the other.
 const AHEAD: u64 = 3;
+/// Groups that are on their way at a time for one fetch, however much it wants: each
+/// is in memory as a whole, and all of them share the line.
+const AT_A_TIME: usize = 4;
 
 /// A blob that is open.
 #[derive(Clone, Debug)]
@@ -206,7 +210,7 @@ struct Fetched {
 
 impl Fetched {
     fn groups_of(&self, offset: u64, length: u64) -> RangeInclusive<u64> {
-        let last = (offset + length.max(1) - 1).min(self.chunked.list.size() - 1);
+        let last = offset.saturating_add(length.max(1) - 1).min(self.chunked.list.size() - 1);
         let group = |byte: u64| byte / (CHUNK_BYTES * GROUP_CHUNKS);
         group(offset.min(last))..=group(last)
     }
@@ -228,15 +232,21 @@ impl Fetched {
     async fn fetch(&self, reader: &BlobReader, offset: u64, length: u64) -> Result<(), Fault> {
         let wanted = self.groups_of(offset, length);
         let (first, last) = (*wanted.start(), *wanted.end());
-        let fetching: Vec<_> = wanted.map(|group| self.start(reader, group)).collect();
         // Who has read what comes before is likely to read what comes after.
-        if first == 0 || self.has(first - 1) {
-            let most = self.groups.len() as u64;
-            (last + 1..(last + 1 + AHEAD).min(most))
-                .for_each(|group| drop(self.start(reader, group)));
-        }
-        for group in fetching {
-            group.await.map_err(Fault::internal)??;
+        let goes_on = first == 0 || self.has(first - 1);
+        let ahead = last + 1..(last + 1 + AHEAD).min(self.groups.len() as u64);
+        let start = |group| {
+            let started = self.start(reader, group);
+            if goes_on && group == last {
+                let ahead = ahead.clone();
+                ahead.for_each(|group| drop(self.start(reader, group)));
+            }
+            started
+        };
+        let fetching = futures::stream::iter(wanted).map(start);
+        let mut fetching = fetching.buffer_unordered(AT_A_TIME);
+        while let Some(group) = fetching.next().await {
+            group.map_err(Fault::internal)??;
         }
         Ok(())
     }
