@@ -26,6 +26,7 @@ use wharf_model::{Digest, ErrorKind, Fault};
 
 use crate::Store;
 use crate::blobs::{self, BLOBS, REFRESHED_AFTER};
+use crate::cache::remove_any;
 use crate::objects::Meta;
 use crate::records::Kept;
 use crate::trees::for_each;
@@ -190,7 +191,7 @@ impl Store {
             let written = file.metadata().and_then(|found| found.modified());
             let age = written.ok().and_then(|written| written.elapsed().ok());
             if age.is_some_and(|age| age > DEFAULT_PATIENCE) {
-                let _ = std::fs::remove_file(file.path());
+                remove_any(&file.path());
             }
         }
     }

@@ -10,7 +10,12 @@ use wharf_model::record::{FORMAT, Host, RunId, Step, Timings, Usage};
 use wharf_model::request::DEFAULT_LOGICAL_TIME;
 use wharf_model::{Content, Digest, ErrorKind, Record};
 
+use std::sync::atomic::Ordering;
+
+use std::time::Duration;
+
 use super::*;
+use crate::blobs::READINGS;
 
 fn record(id: &str) -> Record {
     Record {
@@ -238,4 +243,153 @@ fn runs_that_come_to_nothing_are_in_nobodys_way() {
         assert_eq!(runtime().block_on(store.runs()).unwrap().len(), 1);
         std::fs::remove_dir_all(&path).unwrap();
     }
+}
+
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size).map(|n| (n * 31 % 251) as u8).collect()
+}
+
+/// However much is wanted, little of it is in memory at a time.
+#[tokio::test]
+async fn a_large_blob_is_fetched_a_few_groups_at_a_time() {
+    let (odd, store) = odd::store();
+    let bytes = pattern(100 << 20);
+    let content = store.put_bytes(bytes.clone().into()).await.unwrap();
+    let blob = store.open_blob(&content).await.unwrap();
+    odd.most_reading.store(0, Ordering::SeqCst);
+    assert!(blob.read().await.unwrap() == bytes);
+    let most = odd.most_reading.load(Ordering::SeqCst);
+    assert!((2..=7).contains(&most), "{most}");
+}
+
+#[tokio::test]
+async fn past_the_end_there_is_nothing() {
+    let (_odd, store) = odd::store();
+    let content = store.put_bytes(pattern(5 << 20).into()).await.unwrap();
+    let blob = store.open_blob(&content).await.unwrap();
+    blob.fetch(u64::MAX, 10).await.unwrap();
+    assert_eq!(blob.read_at(u64::MAX, &mut [0; 10]).unwrap(), 0);
+}
+
+/// The cache is damaged, not the store.
+#[tokio::test]
+async fn a_damaged_entry_of_the_cache_is_fetched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_odd, mut store) = odd::store();
+    store.cache = Some(Cache::new(CacheOptions {
+        folder: folder.path().to_owned(),
+        most: DEFAULT_CACHE,
+    }));
+    let bytes = pattern(20 << 20);
+    let chunked = store.put_bytes(bytes.clone().into()).await.unwrap();
+    let unchunked = Content {
+        chunks: None,
+        ..chunked
+    };
+    let hex = chunked.digest.hex();
+    let entry = folder.path().join(format!("blobs/{}/{hex}", &hex[..2]));
+    let mut flipped = bytes.clone();
+    flipped[9 << 20] ^= 1;
+    for content in [chunked, unchunked] {
+        for damaged in [&flipped[..], &vec![0; bytes.len()], b"short"] {
+            let read = async || store.open_blob(&content).await.unwrap().read().await;
+            assert!(read().await.unwrap() == bytes);
+            std::fs::write(&entry, damaged).unwrap();
+            assert!(read().await.unwrap() == bytes);
+            assert!(read().await.unwrap() == bytes);
+            assert!(std::fs::read(&entry).unwrap() == bytes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_where_it_broke_off() {
+    let (odd, store) = odd::store();
+    let (_folder, local) = {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Store::in_folder(folder.path());
+        (folder, local)
+    };
+    for name in ["a", "b", "c", "d"] {
+        let path = ObjectPath::from(format!("x/{name}"));
+        let bytes = Bytes::from_static(b"x");
+        store.objects.create(&path, bytes).await.unwrap();
+    }
+    odd.breaks_after.store(2, Ordering::SeqCst);
+    let mut names = store.objects.names("x").await.unwrap();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "b", "c", "d"]);
+    // Folders are listed in no order: nobody knows what comes after the last.
+    odd.breaks_after.store(2, Ordering::SeqCst);
+    let files = local.objects.on(odd.clone());
+    assert!(files.names("x").await.is_err());
+}
+
+/// One reading that is damaged is not the truth.
+#[tokio::test]
+async fn what_is_read_back_is_read_again_before_it_is_another() {
+    let (odd, store) = odd::store();
+    store.mark().await.unwrap();
+    let path = ObjectPath::from("x");
+    let put = || store.create_only(&path, Bytes::from_static(b"x"));
+    put().await.unwrap();
+    for damaged in 1..READINGS as usize {
+        odd.flips.store(damaged, Ordering::SeqCst);
+        store.mark().await.unwrap();
+        odd.flips.store(damaged, Ordering::SeqCst);
+        put().await.unwrap();
+        assert_eq!(odd.flips.load(Ordering::SeqCst), 0);
+    }
+    let other = store.create_only(&path, Bytes::from_static(b"y")).await;
+    assert_eq!(other.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_not_what_was_uploaded() {
+    let (odd, store) = odd::store();
+    for size in [10, 17 << 20] {
+        let bytes = pattern(size);
+        let content = store.put_bytes(bytes.clone().into()).await.unwrap();
+        let path = blobs::path(&content.digest);
+        let before = store.objects.head(&path).await.unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &bytes).unwrap();
+        odd.lost_writes.store(1, Ordering::SeqCst);
+        store.objects.upload(&path, file, &content).await.unwrap();
+        assert_eq!(odd.lost_writes.load(Ordering::SeqCst), 0);
+        assert_ne!(before, store.objects.head(&path).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn what_was_left_behind_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path());
+    let content = store.put_bytes(Bytes::from_static(b"x")).await.unwrap();
+    let cache = folder.path().join("cache");
+    let past = std::time::SystemTime::now() - Duration::from_secs(48 * 3600);
+    let leave = |tmp: &Path| {
+        let old = tmp.join("old");
+        std::fs::create_dir_all(old.join("deep")).unwrap();
+        std::fs::write(old.join("deep/file"), "x").unwrap();
+        std::fs::create_dir(tmp.join("new")).unwrap();
+        let times = std::fs::FileTimes::new().set_modified(past);
+        let old = std::fs::File::open(old).unwrap();
+        old.set_times(times).unwrap();
+    };
+    let is_left = |tmp: &Path| {
+        let left = ["old", "new"].map(|name| tmp.join(name).exists());
+        assert_eq!(left, [false, true]);
+    };
+    leave(&folder.path().join("tmp"));
+    store.collect_garbage(Duration::ZERO, false).await.unwrap();
+    is_left(&folder.path().join("tmp"));
+    leave(&cache.join("tmp"));
+    let cache = Cache::new(CacheOptions {
+        folder: cache,
+        most: DEFAULT_CACHE,
+    });
+    let file = cache.spool().unwrap().into_temp_path();
+    cache.add(file, &content.digest, 0);
+    is_left(&folder.path().join("cache/tmp"));
 }
