@@ -4,18 +4,26 @@
 //! blobs/sha256/<2 digits>/<digest>
 //! ```
 //!
-//! To write a blob that is there is to do nothing, unless it is so old that the
-//! garbage collector may be about to remove it; see [`crate::gc`] for what is done
-//! then.
+//! To write a blob that is there is to compare what is there, and to do nothing more,
+//! unless it is damaged, or so old that the garbage collector may be about to remove
+//! it; see [`crate::gc`] for what is done then.
+//!
+//! What is there is compared by its bytes, whoever writes it: "it is kept" is a promise
+//! that it can be read. That costs one reading of as many bytes as the caller has just
+//! read and hashed, and would otherwise have written. Bytes that were hashed may always
+//! replace what has their name.
 
-use std::fs::{File, FileTimes};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path as ObjectPath;
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tempfile::{NamedTempFile, TempPath};
+use wharf_model::digest::Hasher;
 use wharf_model::{Content, Digest, ErrorKind, Fault};
 
 use crate::Store;
@@ -36,6 +44,11 @@ pub(crate) const READINGS: u32 = 3;
 
 /// Bytes that are read at a time to be hashed.
 const READ_BYTES: usize = 1 << 20;
+/// What a time in whole seconds may be behind.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// Bytes that are asked for at a time of a blob elsewhere that is compared.
+const PART_BYTES: u64 = 8 << 20;
 
 /// What a blob is written from.
 pub(crate) enum Source<'a> {
@@ -85,6 +98,14 @@ impl Store {
         Ok(hashed.content)
     }
 
+    fn spool_bytes(&self, bytes: &Bytes) -> Result<TempPath, Fault> {
+        use std::io::Write;
+        let mut spool = self.spool()?;
+        let written = spool.write_all(bytes);
+        written.map_err(|error| Fault::io("write", spool.path(), &error))?;
+        Ok(spool.into_temp_path())
+    }
+
     /// Keeps a file that [`Self::spool`] gave, and that was filled, as a blob.
     ///
     /// # Errors
@@ -104,7 +125,10 @@ impl Store {
         let unread = |error| Fault::io("read", path, &error);
         match self.is_local() {
             true => {
-                let (file, hashed) = spool_file(self.spool()?, path).map_err(unread)?;
+                let (spool, from) = (self.spool()?, path.to_owned());
+                let copying = tokio::task::spawn_blocking(move || spool_file(spool, &from));
+                let copied = copying.await.map_err(Fault::internal)?;
+                let (file, hashed) = copied.map_err(unread)?;
                 self.put_spooled(file, &hashed).await
             }
             false => {
@@ -187,7 +211,13 @@ impl Store {
         content: &Content,
         from: &Source<'_>,
     ) -> Result<bool, Fault> {
-        if self.is_young(path).await? {
+        let is_young = self.is_young(path).await?;
+        // An old blob elsewhere is written again, whatever its bytes are.
+        if (is_young || self.is_local()) && !self.is_intact(content).await? {
+            tracing::warn!(%path, "a blob in the store is damaged: writing it again");
+            return Ok(false);
+        }
+        if is_young {
             return Ok(true);
         }
         tracing::debug!(%path, "a blob is old: dated anew");
@@ -198,17 +228,49 @@ impl Store {
         self.has(path, content.size).await
     }
 
-    pub(crate) async fn is_young(&self, path: &ObjectPath) -> Result<bool, Fault> {
-        if let Some(file) = self.objects.file(path) {
-            let written = std::fs::metadata(file).and_then(|found| found.modified());
-            let age = written.map(|written| SystemTime::now().duration_since(written));
-            return Ok(matches!(age, Ok(Ok(age)) if age < REFRESHED_AFTER));
+    /// Whether what is there has the bytes of the blob, past every cache.
+    pub(crate) async fn is_intact(&self, content: &Content) -> Result<bool, Fault> {
+        let path = path(&content.digest);
+        // Small, and compared by the thousand: a thread for each would take longer.
+        if content.size <= READ_BYTES as u64 {
+            let found = self.objects.read(&path).await?;
+            return Ok(found.is_some_and(|found| Digest::of(&found) == content.digest));
         }
-        let Some(meta) = self.objects.head(path).await? else {
+        if let Some(file) = self.objects.file(&path) {
+            let hashing = tokio::task::spawn_blocking(move || hash_all(&file));
+            // What cannot be read is not there.
+            let found = hashing.await.map_err(Fault::internal)?;
+            return Ok(found.is_ok_and(|found| found == content.digest));
+        }
+        let mut hasher = Hasher::new();
+        for offset in (0..content.size).step_by(PART_BYTES as usize) {
+            let end = (offset + PART_BYTES).min(content.size);
+            match self.objects.read_range(&path, offset..end).await? {
+                Some(bytes) => hasher.update(&bytes),
+                None => return Ok(false),
+            };
+        }
+        Ok(hasher.finish() == content.digest)
+    }
+
+    /// Whether a blob was written so lately that no collector removes it, by the clock
+    /// of what dated it: the store's, or that of the file system.
+    pub(crate) async fn is_young(&self, path: &ObjectPath) -> Result<bool, Fault> {
+        let written = match self.objects.file(path) {
+            Some(file) => std::fs::metadata(file)
+                .and_then(|found| found.modified())
+                .ok()
+                .and_then(|written| Timestamp::try_from(written).ok()),
+            None => self.objects.head(path).await?.map(|meta| meta.modified),
+        };
+        let Some(written) = written else {
             return Ok(false);
         };
-        // What is to come is as good as a clock that is wrong.
-        let age = self.age(meta.modified).await?;
+        // What is to come is as good as a clock that is wrong, but for the part of a
+        // second that files are dated with, and the store's clock is read without.
+        let age = self
+            .age(written.saturating_sub(SECOND).unwrap_or(written))
+            .await?;
         Ok(age.is_some_and(|age| age < REFRESHED_AFTER))
     }
 
@@ -220,8 +282,7 @@ impl Store {
         from: &Source<'_>,
     ) -> Result<(), Fault> {
         if let Some(file) = self.objects.file(path) {
-            let now = FileTimes::new().set_modified(SystemTime::now());
-            let dated = File::open(&file).and_then(|file| file.set_times(now));
+            let dated = File::open(&file).and_then(|file| date_now(&file));
             // Where it is gone, it is written.
             return match dated {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -249,9 +310,16 @@ impl Store {
         content: &Content,
         from: Source<'_>,
     ) -> Result<(), Fault> {
-        if self.is_local() {
+        if let Some(there) = self.objects.file(path) {
+            // Where something appears just now, it is from somebody who hashed it.
+            let is_there = there.exists();
             return match from {
+                Source::Bytes(bytes) if is_there => {
+                    let spooled = self.spool_bytes(bytes)?;
+                    self.objects.replace(path, spooled).await
+                }
                 Source::Bytes(bytes) => self.objects.create(path, bytes.clone()).await.map(drop),
+                Source::Spooled(file) if is_there => self.objects.replace(path, file).await,
                 Source::Spooled(file) => self.objects.adopt(path, file).await,
                 Source::File(_) => Err(Fault::internal("a file that was not spooled")),
             };
@@ -262,6 +330,27 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Dates a file with what the file system thinks is now: on a disk that machines share,
+/// this one's clock may be another.
+fn date_now(file: &File) -> std::io::Result<()> {
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let now = Timestamps {
+        last_access: time(UTIME_OMIT),
+        last_modification: time(UTIME_NOW),
+    };
+    Ok(futimens(file, &now)?)
+}
+
+fn hash_all(path: &Path) -> std::io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new();
+    read_all(&mut file, |bytes| {
+        hasher.update(bytes);
+        Ok(())
+    })?;
+    Ok(hasher.finish())
 }
 
 fn open(path: &Path) -> Result<File, Fault> {
@@ -293,14 +382,22 @@ fn hash(
     mut also: impl FnMut(&[u8]) -> std::io::Result<()>,
 ) -> std::io::Result<Hashed> {
     let mut hasher = BlobHasher::default();
+    read_all(from, |bytes| {
+        hasher.update(bytes);
+        also(bytes)
+    })?;
+    Ok(hasher.finish())
+}
+
+fn read_all(
+    from: &mut File,
+    mut told: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match from.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                also(&buffer[..read])?;
-            }
+            Ok(0) => return Ok(()),
+            Ok(read) => told(&buffer[..read])?,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

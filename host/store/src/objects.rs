@@ -242,6 +242,22 @@ impl Objects {
         Ok(())
     }
 
+    /// Moves a file of this machine to where an object is that is damaged, durably. The
+    /// same as [`Self::adopt`] but for that.
+    pub(crate) async fn replace(&self, path: &ObjectPath, file: TempPath) -> Result<(), Fault> {
+        let Some(to) = self.file(path) else {
+            return Err(Fault::internal("an object that is no file"));
+        };
+        let replace = move || -> std::io::Result<()> {
+            File::open(&file)?.sync_all()?;
+            file.persist(&to)?;
+            File::open(to.parent().unwrap_or(&to))?.sync_all()
+        };
+        let replaced = tokio::task::spawn_blocking(replace).await;
+        let replaced = replaced.map_err(Fault::internal)?;
+        replaced.map_err(|error| self.not_written(path, &error))
+    }
+
     fn not_written(&self, path: &ObjectPath, error: &std::io::Error) -> Fault {
         let kind = ErrorKind::of_io(error);
         let message = format!("cannot write `{path}` in the store {}: {error}", self.place);

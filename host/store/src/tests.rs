@@ -393,3 +393,73 @@ async fn what_was_left_behind_is_removed() {
     cache.add(file, &content.digest, 0);
     is_left(&folder.path().join("cache/tmp"));
 }
+
+/// Who is told that a blob is kept can read it, whatever was there before.
+#[tokio::test]
+async fn what_is_damaged_is_mended_by_who_writes_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (odd, remote) = odd::store();
+    let (_kept, mut stores) = stores();
+    stores.push(remote);
+    let good = Store::in_folder(&folder.path().join("good"));
+    for store in stores {
+        for size in [10, 3 << 20, 21 << 20] {
+            let bytes = Bytes::from(pattern(size));
+            let file = folder.path().join("file");
+            std::fs::write(&file, &bytes).unwrap();
+            let content = good.put_file(&file).await.unwrap();
+            let mut flipped = bytes.to_vec();
+            flipped[size - 1] ^= 1;
+            for damaged in [&flipped[..], &bytes[..size / 2], b""] {
+                let path = blobs::path(&content.digest);
+                let damage = async || {
+                    let damaged = Bytes::copy_from_slice(damaged);
+                    store.objects.overwrite(&path, damaged).await.unwrap();
+                };
+                let check = async || {
+                    let read = store.objects.read(&path).await.unwrap();
+                    assert!(read.unwrap() == bytes, "{size} {}", store.place());
+                };
+                damage().await;
+                store.put_file(&file).await.unwrap();
+                check().await;
+                damage().await;
+                store.put_bytes(bytes.clone()).await.unwrap();
+                check().await;
+                damage().await;
+                store.copy_content(&good, &content, &|_| {}).await.unwrap();
+                check().await;
+            }
+        }
+    }
+    drop(odd);
+}
+
+/// As on a disk that machines share, of which one has a wrong clock.
+#[tokio::test]
+async fn an_old_file_is_dated_by_the_file_system() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path());
+    let content = store.put_bytes(Bytes::from_static(b"x")).await.unwrap();
+    let path = blobs::path(&content.digest);
+    assert!(store.is_young(&path).await.unwrap());
+    let file = store.objects.file(&path).unwrap();
+    date_back(&file);
+    assert!(!store.is_young(&path).await.unwrap());
+    store.put_bytes(Bytes::from_static(b"x")).await.unwrap();
+    assert!(store.is_young(&path).await.unwrap());
+    // What this machine thinks is now does not matter.
+    let ahead = Timestamp::now() + jiff::SignedDuration::from_hours(3);
+    let ahead_store = Store {
+        time: Arc::new(OnceCell::new_with(Some((ahead, Instant::now())))),
+        ..store
+    };
+    assert!(!ahead_store.is_young(&path).await.unwrap());
+}
+
+fn date_back(file: &Path) {
+    let past = std::time::SystemTime::now() - Duration::from_secs(48 * 3600);
+    let times = std::fs::FileTimes::new().set_modified(past);
+    let file = std::fs::File::open(file).unwrap();
+    file.set_times(times).unwrap();
+}
