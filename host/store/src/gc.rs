@@ -93,7 +93,7 @@ impl Store {
         let now = self.now().await?;
         // Before the records are read: what is named after this was dated anew.
         let listed: Vec<Meta> = self.objects.list(BLOBS)?.try_collect().await?;
-        let reachable = self.reachable(|_| {}).await?;
+        let reachable = self.reachable(|_, fault| Err(fault)).await?;
         let mut collected = Collected::default();
         let mut garbage = Vec::new();
         for meta in listed {

@@ -463,3 +463,32 @@ fn date_back(file: &Path) {
     let file = std::fs::File::open(file).unwrap();
     file.set_times(times).unwrap();
 }
+
+/// One that is damaged hides no other damage; but nothing is removed, since nobody knows
+/// what it names.
+#[tokio::test]
+async fn a_damaged_record_is_found_and_stops_only_the_collector() {
+    let (_folder, stores) = stores();
+    for store in stores {
+        let key = Digest::of(b"key");
+        let good = record("run-1");
+        store.commit(&key, &good, &[]).await.unwrap();
+        let garbage = store.put_bytes(Bytes::from_static(b"x")).await.unwrap();
+        for path in ["commits/sha256/00/bad.json", "artifacts/a/versions/1.json"] {
+            let bytes = Bytes::from_static(b"{}");
+            store.objects.create(&path.into(), bytes).await.unwrap();
+        }
+        let verified = store.verify(|_| {}).await.unwrap();
+        assert_eq!(
+            verified.bad_records,
+            ["artifacts/a/versions/1.json", "commits/sha256/00/bad.json"]
+        );
+        // The step of the good record was never kept.
+        assert_eq!(verified.bad.len(), 1);
+        let said = verified.fault().unwrap().to_string();
+        assert!(said.contains("artifacts/a/versions/1.json"), "{said}");
+        let fault = store.collect_garbage(Duration::ZERO, false).await;
+        assert_eq!(fault.unwrap_err().kind(), ErrorKind::Corrupt);
+        assert!(store.has_blob(&garbage).await.unwrap());
+    }
+}
