@@ -186,21 +186,41 @@ impl Store {
     /// Writes a blob, unless it is there and will stay.
     pub(crate) async fn put(&self, content: &Content, from: Source<'_>) -> Result<(), Fault> {
         let path = path(&content.digest);
-        let is_there = self.has(&path, content.size).await?;
-        if is_there && self.stays(&path, content, &from).await? {
+        let found = self.size_of(&path).await?;
+        if found == Some(content.size) && self.stays(&path, content, &from).await? {
             return Ok(());
         }
-        self.write(&path, content, from).await
+        // What is on its way to be removed is gone after this.
+        self.waits_for_collectors(&content.digest).await?;
+        self.write(&path, content, from).await?;
+        // What was damaged may have been condemned since.
+        let is_kept = found.is_none() || {
+            self.waits_for_collectors(&content.digest).await?;
+            self.has(&path, content.size).await?
+        };
+        match is_kept {
+            true => Ok(()),
+            false => {
+                let message = format!("`{path}` was removed as it was written");
+                Err(Fault::new(ErrorKind::Store, message).hint("try again"))
+            }
+        }
     }
 
     /// Whether an object of this size is there.
     pub(crate) async fn has(&self, path: &ObjectPath, size: u64) -> Result<bool, Fault> {
+        Ok(self.size_of(path).await? == Some(size))
+    }
+
+    /// The size of an object; none where there is none.
+    async fn size_of(&self, path: &ObjectPath) -> Result<Option<u64>, Fault> {
         if let Some(file) = self.objects.file(path) {
-            let found = std::fs::metadata(file);
-            return Ok(found.is_ok_and(|found| found.is_file() && found.len() == size));
+            let found = std::fs::metadata(file).ok();
+            return Ok(found
+                .filter(|found| found.is_file())
+                .map(|found| found.len()));
         }
-        let found = self.objects.head(path).await?;
-        Ok(found.is_some_and(|meta| meta.size == size))
+        Ok(self.objects.head(path).await?.map(|meta| meta.size))
     }
 
     /// Makes sure that a blob that is there is not removed before somebody can name
@@ -222,9 +242,7 @@ impl Store {
         }
         tracing::debug!(%path, "a blob is old: dated anew");
         self.refresh(path, content, from).await?;
-        while self.is_condemned(&content.digest).await? {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        self.waits_for_collectors(&content.digest).await?;
         self.has(path, content.size).await
     }
 

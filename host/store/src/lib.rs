@@ -75,6 +75,7 @@ pub struct Store {
     /// What time it was by the store's clock, and when that was found out.
     time: Arc<OnceCell<(Timestamp, Instant)>>,
     checked: Arc<OnceCell<()>>,
+    collectors: Arc<gc::Collectors>,
 }
 
 impl Store {
@@ -95,6 +96,7 @@ impl Store {
             cache: cache.map(Cache::new),
             time: Arc::default(),
             checked: Arc::default(),
+            collectors: Arc::default(),
         })
     }
 
@@ -106,6 +108,7 @@ impl Store {
             cache: None,
             time: Arc::default(),
             checked: Arc::default(),
+            collectors: Arc::default(),
         }
     }
 

@@ -492,3 +492,143 @@ async fn a_damaged_record_is_found_and_stops_only_the_collector() {
         assert!(store.has_blob(&garbage).await.unwrap());
     }
 }
+
+/// Writes a list as a collector does that condemns a blob.
+async fn condemn(store: &Store, digest: Digest) -> ObjectPath {
+    let list = ObjectPath::from("gc/test.json");
+    let condemned = gc::condemned([digest]);
+    store.create_only_record(&list, &condemned).await.unwrap();
+    list
+}
+
+/// Each part of a collector happens at the worst moment. Whoever is told that a blob is
+/// kept has it in the end.
+#[tokio::test]
+async fn a_condemned_blob_is_kept_by_who_needs_it() {
+    let (_odd, remote) = odd::store();
+    let (_folder, mut stores) = stores();
+    stores.push(remote);
+    for store in stores {
+        let bytes = Bytes::from_static(b"needed");
+        let content = Content::of(&bytes);
+        let path = blobs::path(&content.digest);
+        // It was removed, and whoever needs it comes before the removal is repeated.
+        let list = condemn(&store, content.digest).await;
+        let collect = async {
+            let is_seen = async || {
+                let is_seen = store.collectors.seen(&list).is_some();
+                is_seen || store.has(&path, content.size).await.unwrap()
+            };
+            while !is_seen().await {
+                tokio::task::yield_now().await;
+            }
+            store.objects.remove(&path).await.unwrap();
+            store.objects.remove(&list).await.unwrap();
+        };
+        let (put, ()) = tokio::join!(store.put_bytes(bytes.clone()), collect);
+        put.unwrap();
+        assert!(store.has(&path, content.size).await.unwrap());
+        // It was looked at before it was dated anew, and is removed after that.
+        let Some(file) = store.objects.file(&path) else {
+            continue;
+        };
+        date_back(&file);
+        let other = Store::in_folder(store.objects.folder().unwrap().path());
+        let list = condemn(&other, content.digest).await;
+        let collect = async {
+            while !other.is_young(&path).await.unwrap() {
+                tokio::task::yield_now().await;
+            }
+            other.objects.remove(&path).await.unwrap();
+            other.objects.remove(&list).await.unwrap();
+        };
+        let (put, ()) = tokio::join!(other.put_bytes(bytes.clone()), collect);
+        put.unwrap();
+        assert!(other.has(&path, content.size).await.unwrap());
+    }
+}
+
+/// Several writers need blobs that are old and that nothing names, while they are
+/// collected.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_old_and_needed_outlives_the_collector() {
+    const BLOBS: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let store = || Store::in_folder(folder.path());
+    let bytes = |number: usize| Bytes::from(format!("blob {number}"));
+    let seeded = store();
+    for number in 0..BLOBS {
+        let content = seeded.put_bytes(bytes(number)).await.unwrap();
+        let path = blobs::path(&content.digest);
+        date_back(&seeded.objects.file(&path).unwrap());
+    }
+    let collector = store();
+    let collect = async { collector.collect_garbage(LEAST_PATIENCE, false).await };
+    // They go on for as long as the collector does, so that some write at each moment.
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let write = |writer: usize| {
+        let (store, is_done) = (store(), &is_done);
+        async move {
+            let mut number = writer;
+            while !is_done.load(Ordering::SeqCst) && number < BLOBS {
+                let content = store.put_bytes(bytes(number)).await.unwrap();
+                let path = blobs::path(&content.digest);
+                assert!(store.has(&path, content.size).await.unwrap());
+                number += 3;
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            number
+        }
+    };
+    let collect = async {
+        let collected = collect.await.unwrap();
+        is_done.store(true, Ordering::SeqCst);
+        collected
+    };
+    let (collected, a, b, c) = tokio::join!(collect, write(0), write(1), write(2));
+    assert!(collected.removed > 0);
+    for (writer, end) in [a, b, c].into_iter().enumerate() {
+        for number in (writer..end).step_by(3) {
+            let path = blobs::path(&Digest::of(&bytes(number)));
+            let found = store().objects.read(&path).await.unwrap();
+            assert_eq!(found, Some(bytes(number)), "{number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_was_killed_is_cleared_up_after() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::in_folder(folder.path());
+    let needed = Digest::of(b"needed");
+    let list = condemn(&store, needed).await;
+    let clock = ObjectPath::from("clock/left");
+    store.create_only(&clock, Bytes::new()).await.unwrap();
+    let now = std::time::SystemTime::now();
+    let hours = Duration::from_secs(3 * 3600);
+    let date = |at| {
+        for path in [&list, &clock] {
+            let file = store.objects.file(path).unwrap();
+            let times = std::fs::FileTimes::new().set_modified(at);
+            let file = std::fs::File::open(file).unwrap();
+            file.set_times(times).unwrap();
+        }
+    };
+    let collect = async || {
+        let collected = store.collect_garbage(LEAST_PATIENCE, false).await;
+        collected.unwrap();
+        let list = store.objects.head(&list).await.unwrap();
+        let clock = store.objects.head(&clock).await.unwrap();
+        (list.is_some(), clock.is_some())
+    };
+    date(now);
+    assert_eq!(collect().await, (true, true));
+    date(now - hours);
+    // Nobody waits for it, either.
+    assert!(!store.waits_for_collectors(&needed).await.unwrap());
+    assert_eq!(collect().await, (false, false));
+    condemn(&store, needed).await;
+    store.create_only(&clock, Bytes::new()).await.unwrap();
+    date(now + hours);
+    assert_eq!(collect().await, (false, false));
+}
