@@ -4,18 +4,26 @@
 //! blobs/sha256/<2 digits>/<digest>
 //! ```
 //!
-//! To write a blob that is there is to do nothing, unless it is so old that the
-//! garbage collector may be about to remove it; see [`crate::gc`] for what is done
-//! then.
+//! To write a blob that is there is to compare what is there, and to do nothing more,
+//! unless it is damaged, or so old that the garbage collector may be about to remove
+//! it; see [`crate::gc`] for what is done then.
+//!
+//! What is there is compared by its bytes, whoever writes it: "it is kept" is a promise
+//! that it can be read. That costs one reading of as many bytes as the caller has just
+//! read and hashed, and would otherwise have written. Bytes that were hashed may always
+//! replace what has their name.
 
-use std::fs::{File, FileTimes};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use object_store::path::Path as ObjectPath;
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tempfile::{NamedTempFile, TempPath};
+use wharf_model::digest::Hasher;
 use wharf_model::{Content, Digest, ErrorKind, Fault};
 
 use crate::Store;
@@ -36,6 +44,11 @@ pub(crate) const READINGS: u32 = 3;
 
 /// Bytes that are read at a time to be hashed.
 const READ_BYTES: usize = 1 << 20;
+/// What a time in whole seconds may be behind.
+const SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// Bytes that are asked for at a time of a blob elsewhere that is compared.
+const PART_BYTES: u64 = 8 << 20;
 
 /// What a blob is written from.
 pub(crate) enum Source<'a> {
@@ -95,6 +108,14 @@ impl Store {
         Ok(hashed.content)
     }
 
+    fn spool_bytes(&self, bytes: &Bytes) -> Result<TempPath, Fault> {
+        use std::io::Write;
+        let mut spool = self.spool()?;
+        let written = spool.write_all(bytes);
+        written.map_err(|error| Fault::io("write", spool.path(), &error))?;
+        Ok(spool.into_temp_path())
+    }
+
     /// Keeps what was hashed already as a blob.
     ///
     /// # Errors
@@ -121,7 +142,10 @@ impl Store {
         let unread = |error| Fault::io("read", path, &error);
         match self.is_local() {
             true => {
-                let (file, hashed) = spool_file(self.spool()?, path).map_err(unread)?;
+                let (spool, from) = (self.spool()?, path.to_owned());
+                let copying = tokio::task::spawn_blocking(move || spool_file(spool, &from));
+                let copied = copying.await.map_err(Fault::internal)?;
+                let (file, hashed) = copied.map_err(unread)?;
                 self.put_spooled(Spooled::File(file), &hashed).await
             }
             false => {
@@ -181,22 +205,43 @@ impl Store {
 
     /// Writes a blob, unless it is there and will stay.
     async fn put(&self, hashed: &Hashed, from: Source<'_>) -> Result<(), Fault> {
-        let path = path(&hashed.content.digest);
-        let is_there = self.has(&path, hashed.content.size).await?;
-        if is_there && self.stays(&path, hashed, &from).await? {
+        let content = &hashed.content;
+        let path = path(&content.digest);
+        let found = self.size_of(&path).await?;
+        if found == Some(content.size) && self.stays(&path, hashed, &from).await? {
             return Ok(());
         }
-        self.write(&path, hashed, from).await
+        // What is on its way to be removed is gone after this.
+        self.waits_for_collectors(&content.digest).await?;
+        self.write(&path, hashed, from).await?;
+        // What was damaged may have been condemned since.
+        let is_kept = found.is_none() || {
+            self.waits_for_collectors(&content.digest).await?;
+            self.has(&path, content.size).await?
+        };
+        match is_kept {
+            true => Ok(()),
+            false => {
+                let message = format!("`{path}` was removed as it was written");
+                Err(Fault::new(ErrorKind::Store, message).hint("try again"))
+            }
+        }
     }
 
     /// Whether an object of this size is there.
     pub(crate) async fn has(&self, path: &ObjectPath, size: u64) -> Result<bool, Fault> {
+        Ok(self.size_of(path).await? == Some(size))
+    }
+
+    /// The size of an object; none where there is none.
+    async fn size_of(&self, path: &ObjectPath) -> Result<Option<u64>, Fault> {
         if let Some(file) = self.objects.file(path) {
-            let found = std::fs::metadata(file);
-            return Ok(found.is_ok_and(|found| found.is_file() && found.len() == size));
+            let found = std::fs::metadata(file).ok();
+            return Ok(found
+                .filter(|found| found.is_file())
+                .map(|found| found.len()));
         }
-        let found = self.objects.head(path).await?;
-        Ok(found.is_some_and(|meta| meta.size == size))
+        Ok(self.objects.head(path).await?.map(|meta| meta.size))
     }
 
     /// Makes sure that a blob that is there is not removed before somebody can name
@@ -207,28 +252,65 @@ impl Store {
         hashed: &Hashed,
         from: &Source<'_>,
     ) -> Result<bool, Fault> {
-        if self.is_young(path).await? {
+        let is_young = self.is_young(path).await?;
+        // An old blob elsewhere is written again, whatever its bytes are.
+        let content = &hashed.content;
+        if (is_young || self.is_local()) && !self.is_intact(content).await? {
+            tracing::warn!(%path, "a blob in the store is damaged: writing it again");
+            return Ok(false);
+        }
+        if is_young {
             return Ok(true);
         }
         tracing::debug!(%path, "a blob is old: dated anew");
         self.refresh(path, hashed, from).await?;
-        while self.is_condemned(&hashed.content.digest).await? {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        self.has(path, hashed.content.size).await
+        self.waits_for_collectors(&content.digest).await?;
+        self.has(path, content.size).await
     }
 
-    pub(crate) async fn is_young(&self, path: &ObjectPath) -> Result<bool, Fault> {
-        if let Some(file) = self.objects.file(path) {
-            let written = std::fs::metadata(file).and_then(|found| found.modified());
-            let age = written.map(|written| SystemTime::now().duration_since(written));
-            return Ok(matches!(age, Ok(Ok(age)) if age < REFRESHED_AFTER));
+    /// Whether what is there has the bytes of the blob, past every cache.
+    pub(crate) async fn is_intact(&self, content: &Content) -> Result<bool, Fault> {
+        let path = path(&content.digest);
+        // Small, and compared by the thousand: a thread for each would take longer.
+        if content.size <= READ_BYTES as u64 {
+            let found = self.objects.read(&path).await?;
+            return Ok(found.is_some_and(|found| Digest::of(&found) == content.digest));
         }
-        let Some(meta) = self.objects.head(path).await? else {
+        if let Some(file) = self.objects.file(&path) {
+            let hashing = tokio::task::spawn_blocking(move || hash_all(&file));
+            // What cannot be read is not there.
+            let found = hashing.await.map_err(Fault::internal)?;
+            return Ok(found.is_ok_and(|found| found == content.digest));
+        }
+        let mut hasher = Hasher::new();
+        for offset in (0..content.size).step_by(PART_BYTES as usize) {
+            let end = (offset + PART_BYTES).min(content.size);
+            match self.objects.read_range(&path, offset..end).await? {
+                Some(pieces) => pieces.iter().for_each(|piece| hasher.update(piece)),
+                None => return Ok(false),
+            };
+        }
+        Ok(hasher.finish() == content.digest)
+    }
+
+    /// Whether a blob was written so lately that no collector removes it, by the clock
+    /// of what dated it: the store's, or that of the file system.
+    pub(crate) async fn is_young(&self, path: &ObjectPath) -> Result<bool, Fault> {
+        let written = match self.objects.file(path) {
+            Some(file) => std::fs::metadata(file)
+                .and_then(|found| found.modified())
+                .ok()
+                .and_then(|written| Timestamp::try_from(written).ok()),
+            None => self.objects.head(path).await?.map(|meta| meta.modified),
+        };
+        let Some(written) = written else {
             return Ok(false);
         };
-        // What is to come is as good as a clock that is wrong.
-        let age = self.age(meta.modified).await?;
+        // What is to come is as good as a clock that is wrong, but for the part of a
+        // second that files are dated with, and the store's clock is read without.
+        let age = self
+            .age(written.saturating_sub(SECOND).unwrap_or(written))
+            .await?;
         Ok(age.is_some_and(|age| age < REFRESHED_AFTER))
     }
 
@@ -240,8 +322,7 @@ impl Store {
         from: &Source<'_>,
     ) -> Result<(), Fault> {
         if let Some(file) = self.objects.file(path) {
-            let now = FileTimes::new().set_modified(SystemTime::now());
-            let dated = File::open(&file).and_then(|file| file.set_times(now));
+            let dated = File::open(&file).and_then(|file| date_now(&file));
             // Where it is gone, it is written.
             return match dated {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -269,9 +350,16 @@ impl Store {
         hashed: &Hashed,
         from: Source<'_>,
     ) -> Result<(), Fault> {
-        if self.is_local() {
+        if let Some(there) = self.objects.file(path) {
+            // Where something appears just now, it is from somebody who hashed it.
+            let is_there = there.exists();
             return match from {
+                Source::Bytes(bytes) if is_there => {
+                    let spooled = self.spool_bytes(&bytes)?;
+                    self.objects.replace(path, spooled).await
+                }
                 Source::Bytes(bytes) => self.objects.create(path, bytes).await.map(drop),
+                Source::Spooled(file) if is_there => self.objects.replace(path, file).await,
                 Source::Spooled(file) => self.objects.adopt(path, file).await,
                 Source::File(_) => Err(Fault::internal("a file that was not spooled")),
             };
@@ -281,6 +369,29 @@ impl Store {
             cache.add(file, &hashed.content.digest, hashed.content.size);
         }
         Ok(())
+    }
+}
+
+/// Dates a file with what the file system thinks is now: on a disk that machines share,
+/// this one's clock may be another.
+fn date_now(file: &File) -> std::io::Result<()> {
+    let time = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let now = Timestamps {
+        last_access: time(UTIME_OMIT),
+        last_modification: time(UTIME_NOW),
+    };
+    Ok(futimens(file, &now)?)
+}
+
+fn hash_all(path: &Path) -> std::io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match fill(&mut file, &mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        };
     }
 }
 

@@ -66,7 +66,23 @@ impl Cache {
 
     /// Opens a blob that is in the cache, and notes that it was used.
     pub(crate) fn open(&self, digest: &Digest) -> Option<File> {
-        let file = File::open(self.path(digest)).ok()?;
+        Self::used(File::open(self.path(digest)).ok()?)
+    }
+
+    /// The same, of a large blob, of which parts may have to be written again. Whoever
+    /// does so removes it from the cache.
+    pub(crate) fn open_to_mend(&self, digest: &Digest) -> Option<File> {
+        let mut options = File::options();
+        Self::used(
+            options
+                .read(true)
+                .write(true)
+                .open(self.path(digest))
+                .ok()?,
+        )
+    }
+
+    fn used(file: File) -> Option<File> {
         let now = FileTimes::new().set_modified(SystemTime::now());
         // Where that fails, it only seems older than it is.
         let _ = file.set_times(now);
@@ -132,7 +148,7 @@ impl Cache {
         for entry in files(&self.folder.join("tmp")) {
             let age = entry.used.elapsed().unwrap_or_default();
             if age.as_secs() > ABANDONED_SECONDS {
-                let _ = fs::remove_file(entry.path);
+                remove_any(&entry.path);
             }
         }
     }
@@ -149,6 +165,12 @@ impl Cache {
         let bytes = entries.iter().map(|entry| entry.size).sum();
         (entries.len() as u64, bytes)
     }
+}
+
+/// Removes what somebody has left behind: a file, or a folder with all that is in it.
+pub(crate) fn remove_any(path: &Path) {
+    // Who removes it at the same time is welcome.
+    let _ = fs::remove_file(path).or_else(|_| fs::remove_dir_all(path));
 }
 
 struct Entry {

@@ -120,16 +120,27 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a blob is there, with the list of its chunks, and will stay.
+    /// Whether a blob is there, with the list of its chunks, is what it should be, and
+    /// will stay. It is read: to copy an artifact again is how it is mended.
     async fn is_kept(&self, content: &Content) -> Result<bool, Fault> {
         if let Some(chunks) = content.chunks {
             let list = self.objects.head(&blobs::path(&chunks)).await?;
-            if list.is_none() || !self.is_young(&blobs::path(&chunks)).await? {
+            let Some(list) = list else { return Ok(false) };
+            let list = Content {
+                digest: chunks,
+                size: list.size,
+                files: None,
+                chunks: None,
+            };
+            let is_kept = self.is_young(&blobs::path(&chunks)).await?;
+            if !is_kept || !self.is_intact(&list).await? {
                 return Ok(false);
             }
         }
         let path = blobs::path(&content.digest);
-        Ok(self.has(&path, content.size).await? && self.is_young(&path).await?)
+        Ok(self.has(&path, content.size).await?
+            && self.is_young(&path).await?
+            && self.is_intact(content).await?)
     }
 }
 

@@ -77,6 +77,7 @@ pub struct Store {
     /// What time it was by the store's clock, and when that was found out.
     time: Arc<OnceCell<(Timestamp, Instant)>>,
     checked: Arc<OnceCell<()>>,
+    collectors: Arc<gc::Collectors>,
 }
 
 impl Store {
@@ -97,6 +98,7 @@ impl Store {
             cache: cache.map(Cache::new),
             time: Arc::default(),
             checked: Arc::default(),
+            collectors: Arc::default(),
         })
     }
 
@@ -108,6 +110,7 @@ impl Store {
             cache: None,
             time: Arc::default(),
             checked: Arc::default(),
+            collectors: Arc::default(),
         }
     }
 
@@ -130,7 +133,7 @@ impl Store {
     /// twice would lose commits.
     async fn mark(&self) -> Result<(), Fault> {
         let marker = object_store::path::Path::from(MARKER);
-        let created = self.objects.create(&marker, MARKED.into()).await?;
+        let created = self.create_surely(&marker, MARKED.into()).await?;
         match created {
             Created::Same => return Ok(()),
             Created::New => {}
@@ -174,5 +177,7 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+mod odd;
 #[cfg(test)]
 mod tests;

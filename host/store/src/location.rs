@@ -222,42 +222,39 @@ fn s3(bucket: &str, settings: &Settings) -> Connected {
     let known: Vec<(AmazonS3ConfigKey, String)> = known(Service::S3, settings);
     let plain = has_plain_endpoint(known.iter().map(|(_, value)| &**value));
     let builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
         .with_client_options(client().with_allow_http(plain))
         .with_retry(retries())
         // Damaged on the way, an upload is refused.
         .with_checksum_algorithm(Checksum::SHA256);
     let configure = |builder: AmazonS3Builder, (key, value)| builder.with_config(key, value);
-    Ok(Arc::new(
-        known.into_iter().fold(builder, configure).build()?,
-    ))
+    let builder = known.into_iter().fold(builder, configure);
+    // Last: a setting may name a bucket, and the URL says which one is meant.
+    Ok(Arc::new(builder.with_bucket_name(bucket).build()?))
 }
 
 fn gcs(bucket: &str, settings: &Settings) -> Connected {
     let known: Vec<(GoogleConfigKey, String)> = known(Service::Gcs, settings);
     let plain = known.iter().any(|(_, value)| value.contains("\"http://"));
     let builder = GoogleCloudStorageBuilder::new()
-        .with_bucket_name(bucket)
         .with_client_options(client().with_allow_http(plain))
         .with_retry(retries());
     let configure =
         |builder: GoogleCloudStorageBuilder, (key, value)| builder.with_config(key, value);
-    Ok(Arc::new(
-        known.into_iter().fold(builder, configure).build()?,
-    ))
+    let builder = known.into_iter().fold(builder, configure);
+    // Last, as of S3.
+    Ok(Arc::new(builder.with_bucket_name(bucket).build()?))
 }
 
 fn azure(container: &str, settings: &Settings) -> Connected {
     let known: Vec<(AzureConfigKey, String)> = known(Service::Azure, settings);
     let plain = has_plain_endpoint(known.iter().map(|(_, value)| &**value));
     let builder = MicrosoftAzureBuilder::new()
-        .with_container_name(container)
         .with_client_options(client().with_allow_http(plain))
         .with_retry(retries());
     let configure = |builder: MicrosoftAzureBuilder, (key, value)| builder.with_config(key, value);
-    Ok(Arc::new(
-        known.into_iter().fold(builder, configure).build()?,
-    ))
+    let builder = known.into_iter().fold(builder, configure);
+    // Last, as of S3.
+    Ok(Arc::new(builder.with_container_name(container).build()?))
 }
 
 /// Who names an endpoint without TLS means it.
@@ -296,6 +293,31 @@ mod tests {
         .collect();
         for service in Service::ALL {
             assert!(connect(service, "bucket", &settings).is_ok(), "{service:?}");
+        }
+    }
+
+    /// They may be there for another program.
+    #[test]
+    fn a_setting_that_names_a_bucket_changes_nothing() {
+        let settings: Settings = [
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_BUCKET", "other"),
+            ("AWS_BUCKET_NAME", "other"),
+            ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", "a2V5"),
+            ("AZURE_CONTAINER_NAME", "other"),
+            ("GOOGLE_SERVICE_ACCOUNT_KEY", r#"{"gcs_base_url": "http://127.0.0.1:1", "disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}"#),
+            ("GOOGLE_BUCKET", "other"),
+            ("GOOGLE_BUCKET_NAME", "other"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+        for service in Service::ALL {
+            let store = connect(service, "meant", &settings).unwrap().to_string();
+            assert!(store.contains("meant"), "{store}");
+            assert!(!store.contains("other"), "{store}");
         }
     }
 

@@ -11,7 +11,7 @@ use wharf_model::artifact::Version;
 use wharf_model::pipeline_run::Started;
 use wharf_model::record::Artifact;
 use wharf_model::tree::Listed;
-use wharf_model::{Content, Digest, Fault, Record};
+use wharf_model::{Content, Digest, ErrorKind, Fault, Record};
 
 use crate::Store;
 use crate::artifacts::ARTIFACTS;
@@ -79,24 +79,26 @@ impl Reachable {
 }
 
 impl Store {
-    /// Reads all records, and gathers what they name. A record that cannot be read
-    /// fails it, since nobody knows what that one names; a tree whose listing is
-    /// missing does not, and is given to `damaged`.
+    /// Reads all records, and gathers what they name. A record that is damaged is given
+    /// to `damaged`, which says whether to go on: nobody knows what that one names. A
+    /// tree whose listing is missing is among the blobs all the same.
     pub(crate) async fn reachable(
         &self,
-        mut damaged: impl FnMut(Fault),
+        mut damaged: impl FnMut(&ObjectPath, Fault) -> Result<(), Fault>,
     ) -> Result<Reachable, Fault> {
         let mut reachable = Reachable::default();
         let mut commits = self.objects.list(COMMITS)?;
         while let Some(Meta { path, .. }) = commits.try_next().await? {
-            if let Some(record) = self.read_record(&path).await? {
+            let record = self.read_record::<Record>(&path).await;
+            if let Some(record) = unless_damaged(&path, record, &mut damaged)? {
                 reachable.add_record(&record, path.as_ref());
             }
         }
         for id in self.pipeline_runs().await? {
             let path = started_path(&id);
             // It may have been removed meanwhile.
-            if let Some(started) = self.read_record::<Started>(&path).await? {
+            let started = self.read_record::<Started>(&path).await;
+            if let Some(started) = unless_damaged(&path, started, &mut damaged)? {
                 reachable.add(&started.definition, path.as_ref());
                 let components = started.components.iter();
                 components.for_each(|used| reachable.add(&used.content, path.as_ref()));
@@ -104,13 +106,15 @@ impl Store {
         }
         let mut artifacts = self.objects.list(ARTIFACTS)?;
         while let Some(Meta { path, .. }) = artifacts.try_next().await? {
-            if self.is_version(&path).await?
-                && let Some(version) = self.read_record::<Version>(&path).await?
-            {
+            if !self.is_version(&path).await? {
+                continue;
+            }
+            let version = self.read_record::<Version>(&path).await;
+            if let Some(version) = unless_damaged(&path, version, &mut damaged)? {
                 reachable.add(&version.content, path.as_ref());
             }
         }
-        self.add_trees(&mut reachable, &mut damaged).await?;
+        self.add_trees(&mut reachable).await?;
         Ok(reachable)
     }
 
@@ -128,11 +132,9 @@ impl Store {
         Ok(removed.is_none())
     }
 
-    async fn add_trees(
-        &self,
-        reachable: &mut Reachable,
-        damaged: &mut impl FnMut(Fault),
-    ) -> Result<(), Fault> {
+    /// Adds the files of trees. One whose listing is damaged has none that anybody could
+    /// find.
+    async fn add_trees(&self, reachable: &mut Reachable) -> Result<(), Fault> {
         while let Some((digest, by)) = reachable.trees.pop() {
             let content = Content {
                 digest,
@@ -145,10 +147,21 @@ impl Store {
                     let files = files.iter().map(Listed::content);
                     files.for_each(|file| reachable.add(&file, &by));
                 }
-                Err(fault) if fault.kind() == wharf_model::ErrorKind::Corrupt => damaged(fault),
+                Err(fault) if fault.kind() == ErrorKind::Corrupt => {}
                 Err(fault) => return Err(fault),
             }
         }
         Ok(())
+    }
+}
+
+fn unless_damaged<T>(
+    path: &ObjectPath,
+    read: Result<Option<T>, Fault>,
+    damaged: &mut impl FnMut(&ObjectPath, Fault) -> Result<(), Fault>,
+) -> Result<Option<T>, Fault> {
+    match read {
+        Err(fault) if fault.kind() == ErrorKind::Corrupt => damaged(path, fault).map(|()| None),
+        read => read,
     }
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use tempfile::TempPath;
 use tokio::runtime::Handle;
 use wharf_model::digest::Hasher;
@@ -26,6 +27,9 @@ use crate::chunks::{CHUNK_BYTES, ChunkList, WHOLE_BYTES};
 const GROUP_CHUNKS: u64 = 8;
 /// Groups that are fetched ahead of whoever reads one after the other.
 const AHEAD: u64 = 3;
+/// Groups that are on their way at a time for one fetch, however much it wants: each
+/// is in memory as a whole, and all of them share the line.
+const AT_A_TIME: usize = 4;
 
 /// A blob that is open.
 #[derive(Clone, Debug)]
@@ -203,6 +207,9 @@ struct Fetched {
     /// Whether a group was fetched ahead, or is about to be.
     ahead: Vec<AtomicBool>,
     missing: AtomicU64,
+    /// Whether the file was an entry of the cache: it has bytes, which are checked
+    /// before the store is asked for them.
+    was_cached: bool,
     /// The file's name, until it is an entry of the cache.
     temporary: Mutex<Option<TempPath>>,
     store: Store,
@@ -212,7 +219,9 @@ struct Fetched {
 
 impl Fetched {
     fn groups_of(&self, offset: u64, length: u64) -> RangeInclusive<u64> {
-        let last = (offset + length.max(1) - 1).min(self.chunked.list.size() - 1);
+        let last = offset
+            .saturating_add(length.max(1) - 1)
+            .min(self.chunked.list.size() - 1);
         let group = |byte: u64| byte / (CHUNK_BYTES * GROUP_CHUNKS);
         group(offset.min(last))..=group(last)
     }
@@ -233,11 +242,18 @@ impl Fetched {
 
     async fn fetch(&self, reader: &BlobReader, offset: u64, length: u64) -> Result<(), Fault> {
         let wanted = self.groups_of(offset, length);
-        let fetching = wanted.clone().map(|group| self.start(reader, group));
-        let fetching: Vec<_> = fetching.collect();
-        self.fetch_ahead(reader, &wanted);
-        for group in fetching {
-            group.await.map_err(Fault::internal)??;
+        let start = |group| {
+            let started = self.start(reader, group);
+            if group == *wanted.end() {
+                self.fetch_ahead(reader, &wanted);
+            }
+            started
+        };
+        // Not more at a time than a few, whatever is wanted.
+        let fetching = futures::stream::iter(wanted.clone()).map(start);
+        let mut fetching = fetching.buffer_unordered(AT_A_TIME);
+        while let Some(group) = fetching.next().await {
+            group.map_err(Fault::internal)??;
         }
         Ok(())
     }
@@ -270,7 +286,7 @@ impl Fetched {
 
     async fn fetch_group(&self, reader: &BlobReader, group: u64) -> Result<(), Fault> {
         let _alone = self.groups[group as usize].lock().await;
-        if self.has(group) {
+        if self.has(group) || self.was_cached && self.is_cached(reader, group).await? {
             return Ok(());
         }
         let chunks = self.chunks_of(group);
@@ -297,6 +313,30 @@ impl Fetched {
             }
             tracing::warn!(%digest, "a blob was damaged on its way: reading it again");
         }
+    }
+
+    /// Checks a group of an entry of the cache. One that is damaged is removed; what
+    /// is right of it is used all the same.
+    async fn is_cached(&self, reader: &BlobReader, group: u64) -> Result<bool, Fault> {
+        let reader = reader.clone();
+        let check = move || match &*reader.0 {
+            Held::Fetched(fetched) => fetched.check_group(group),
+            _ => true,
+        };
+        let checked = tokio::task::spawn_blocking(check).await;
+        let is_good = checked.map_err(Fault::internal)?;
+        if let (false, Some(cache)) = (is_good, &self.store.cache) {
+            let digest = &self.chunked.digest;
+            tracing::warn!(%digest, "a blob in the cache is damaged: reading it from the store");
+            cache.remove(digest);
+        }
+        Ok(is_good)
+    }
+
+    fn check_group(&self, group: u64) -> bool {
+        let mut bytes = Vec::new();
+        let mut chunks = self.chunks_of(group);
+        chunks.all(|chunk| self.chunked.check(chunk, &mut bytes).is_ok())
     }
 
     fn keep(&self, chunks: &Range<u64>, start: u64, pieces: &[Bytes]) -> Result<(), Fault> {
@@ -411,23 +451,32 @@ impl Store {
     async fn open_chunked(&self, content: &Content, chunks: &Digest) -> Result<Held, Fault> {
         let list = self.read_list(content, chunks).await?;
         let (digest, place) = (content.digest, self.place());
-        if let Some(file) = self.open_here(content)? {
-            return Ok(Held::File(Chunked::new(file, list, digest, place)));
-        }
-        let (file, temporary) = self.spool()?.into_parts();
-        file.set_len(content.size).map_err(|error| {
-            Fault::new(
-                ErrorKind::of_io(&error),
-                format!("cannot write in the cache: {error}"),
-            )
-        })?;
+        let here = self.open_here(content)?;
+        let was_cached = here.is_some();
+        let (file, temporary) = match here {
+            Some(file) if self.is_local() => {
+                return Ok(Held::File(Chunked::new(file, list, digest, place)));
+            }
+            Some(file) => (file, None),
+            None => {
+                let (file, temporary) = self.spool()?.into_parts();
+                file.set_len(content.size).map_err(|error| {
+                    Fault::new(
+                        ErrorKind::of_io(&error),
+                        format!("cannot write in the cache: {error}"),
+                    )
+                })?;
+                (file, Some(temporary))
+            }
+        };
         let groups = list.count().div_ceil(GROUP_CHUNKS);
         Ok(Held::Fetched(Box::new(Fetched {
             missing: AtomicU64::new(list.count()),
             chunked: Chunked::new(file, list, digest, place),
             groups: (0..groups).map(|_| tokio::sync::Mutex::default()).collect(),
             ahead: (0..groups).map(|_| AtomicBool::default()).collect(),
-            temporary: Mutex::new(Some(temporary)),
+            was_cached,
+            temporary: Mutex::new(temporary),
             store: self.clone(),
             runtime: Handle::current(),
         })))
@@ -456,7 +505,7 @@ impl Store {
             let cached = self
                 .cache
                 .as_ref()
-                .and_then(|cache| cache.open(&content.digest));
+                .and_then(|cache| cache.open_to_mend(&content.digest));
             return Ok(cached.filter(|file| has_size(file, content.size)));
         };
         match File::open(&path) {
@@ -478,10 +527,11 @@ impl Store {
                 .await
                 .map_err(Fault::internal)?;
             let (found, file) = checked.map_err(|error: io::Error| fault_of(&error))?;
-            return match found == digest {
-                true => Ok(Held::Checked(file, size)),
-                false => Err(corrupt(self.place(), &digest)),
-            };
+            match (found == digest, &self.cache) {
+                (true, _) => return Ok(Held::Checked(file, size)),
+                (false, None) => return Err(corrupt(self.place(), &digest)),
+                (false, Some(cache)) => cache.remove(&digest),
+            }
         }
         let (file, temporary) = self.spool()?.into_parts();
         self.download(content, &file).await?;

@@ -13,7 +13,7 @@ use wharf_model::{Digest, ErrorKind, Fault, Record, record};
 
 use crate::Store;
 use crate::blobs::READINGS;
-use crate::objects::Created;
+use crate::objects::{Created, compare};
 
 /// What stands before the digest of a record, and after it.
 const BEFORE: &str = ",\n  \"checksum\": \"";
@@ -127,10 +127,27 @@ impl Store {
 
     /// Creates an object of which there must be no other.
     pub(crate) async fn create_only(&self, path: &ObjectPath, bytes: Bytes) -> Result<(), Fault> {
-        match self.objects.create(path, bytes).await? {
+        match self.create_surely(path, bytes).await? {
             Created::New | Created::Same => Ok(()),
             Created::Other(_) => Err(self.taken(path)),
         }
+    }
+
+    /// Creates an object that has no checksum. What is read back may be one's own,
+    /// damaged on the way: that another is there is believed when each reading says so.
+    pub(crate) async fn create_surely(
+        &self,
+        path: &ObjectPath,
+        bytes: Bytes,
+    ) -> Result<Created, Fault> {
+        let mut created = self.objects.create(path, bytes.clone()).await?;
+        for _ in 1..READINGS {
+            let Created::Other(_) = created else { break };
+            if let Some(found) = self.objects.read(path).await? {
+                created = compare(found, &bytes);
+            }
+        }
+        Ok(created)
     }
 
     fn taken(&self, path: &ObjectPath) -> Fault {

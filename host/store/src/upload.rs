@@ -17,7 +17,7 @@ use wharf_model::digest::Hasher;
 use crate::chunks::{ChunkHasher, Hashed};
 
 /// Up to this size, one request is faster than several.
-const WHOLE_BYTES: u64 = 16 << 20;
+pub(crate) const WHOLE_BYTES: u64 = 16 << 20;
 /// Bytes of a part. Services take 10,000 parts at most, of 5 MiB at least.
 const PART_BYTES: u64 = 8 << 20;
 const MAX_PARTS: u64 = 10_000;

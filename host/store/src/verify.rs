@@ -25,6 +25,8 @@ pub struct Verified {
     pub good_bytes: u64,
     /// What is not, sorted by digest.
     pub bad: Vec<Damage>,
+    /// The paths of records that are damaged. What they alone name was not looked at.
+    pub bad_records: Vec<String>,
 }
 
 /// A blob that is not what it should be.
@@ -54,20 +56,29 @@ impl Store {
     /// digests. `told` is called with the bytes of each that was read.
     ///
     /// # Errors
-    /// Where a record, or the store, cannot be read.
+    /// Where the store cannot be read, or a record is of a newer version.
     pub async fn verify(&self, told: impl Fn(u64)) -> Result<Verified, Fault> {
         let uncached = Self {
             cache: None,
             ..self.clone()
         };
+        let mut bad_records = Vec::new();
         // Trees that cannot be read are found again among the blobs.
-        let reachable = uncached.reachable(|_| {}).await?;
+        let reachable = uncached.reachable(|path, _| {
+            bad_records.push(path.to_string());
+            Ok(())
+        });
+        let reachable = reachable.await?;
         let checks = reachable.blobs().map(|(digest, named)| {
             let uncached = &uncached;
             async move { (*digest, named, uncached.check_twice(digest, named).await) }
         });
         let mut checks = futures::stream::iter(checks).buffer_unordered(AT_A_TIME);
-        let mut verified = Verified::default();
+        bad_records.sort_unstable();
+        let mut verified = Verified {
+            bad_records,
+            ..Verified::default()
+        };
         while let Some((digest, named, checked)) = checks.next().await {
             match checked? {
                 Ok(bytes) => {
@@ -153,6 +164,16 @@ impl Verified {
             missing.len(),
             corrupt.len()
         );
+        if let Some(first) = self.bad_records.first() {
+            let count = self.bad_records.len();
+            let message = match self.bad.is_empty() {
+                true => format!("{count} records are damaged, the first is `{first}`"),
+                false => format!("{message}; {count} records are damaged, the first is `{first}`"),
+            };
+            return Some(Fault::new(ErrorKind::Corrupt, message).hint(
+                "restore the records, or remove them; until then nothing is collected as garbage",
+            ));
+        }
         (!self.bad.is_empty()).then(|| {
             Fault::new(ErrorKind::Corrupt, message)
                 .hint("bring them from another store with `wharf artifact copy`, or run the steps again with --no-cache")

@@ -214,7 +214,7 @@ pub(crate) struct Gc {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Leave blobs alone that were written within this time, of 2 h at least
+    /// Leave blobs alone that were written within this time, of 24 h at least
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = days)]
     pub(crate) older_than: Millis,
 
