@@ -139,19 +139,24 @@ fn dangling_references_and_cycles_are_refused() {
     );
 }
 
-/// All mistakes of the form are told together, and then all of the types.
+/// Mistakes of the form, of components and of the types are told together.
 #[test]
 fn types_that_do_not_fit_are_refused() {
     let form = "
 steps:
   a: { uses: noop.wasm, with: { data: data.csv }, foreach: 5 }
   b: { uses: noop.wasm, with: { data: data.csv }, when: 'yes' }
+  c: { uses: noop.wasm, with: { data: 5 } }
+  d: { uses: none.wasm, with: { data: 5 }, needs: [e] }
 ";
     let says = [
         "pipeline.yaml:3:60",
         "`foreach` must be a list or an expression, not a number",
         "pipeline.yaml:4:57",
         "`when` must be one expression, not a text",
+        "pipeline.yaml:5:39",
+        "the component `none.wasm` does not exist",
+        "there is no step `e`",
     ];
     refused(form, &says);
     let types = r#"

@@ -127,9 +127,35 @@ pub(super) struct Diagnostics {
     found: Vec<Diagnostic>,
     dropped: usize,
     compared: usize,
+    /// Whether something that is missing may be there, and was not read or is mistyped.
+    may_hide: bool,
 }
 
 impl Diagnostics {
+    /// Goes on after some mistakes.
+    pub(super) fn after(found: Vec<Diagnostic>) -> Self {
+        Self {
+            may_hide: !found.is_empty(),
+            found,
+            ..Self::default()
+        }
+    }
+
+    /// How many there are.
+    pub(super) const fn count(&self) -> usize {
+        self.found.len() + self.dropped
+    }
+
+    /// Remembers that an order or name may only seem to be missing.
+    pub(super) const fn hide(&mut self) {
+        self.may_hide = true;
+    }
+
+    /// Whether an order or name may only seem to be missing.
+    pub(super) const fn may_hide(&self) -> bool {
+        self.may_hide
+    }
+
     /// Adds a mistake.
     pub(super) fn push(&mut self, diagnostic: Diagnostic) {
         match self.found.len() < MAX_DIAGNOSTICS {
@@ -145,19 +171,22 @@ impl Diagnostics {
 
     /// The value where nothing was found, else what was found, in the order of
     /// the file.
-    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Diagnostic>> {
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Diagnostic>> {
         match value {
             Some(value) if self.found.is_empty() => Ok(value),
-            _ => {
-                self.found.sort_by_key(|found| found.span.start);
-                if let (Some(last), 1..) = (self.found.last(), self.dropped) {
-                    let message = format!("there are {} more mistakes", self.dropped);
-                    let more = Diagnostic::new(last.span.clone(), message);
-                    self.found.push(more);
-                }
-                Err(self.found)
-            }
+            _ => Err(self.in_order()),
         }
+    }
+
+    /// What was found, in the order of the file.
+    pub(super) fn in_order(mut self) -> Vec<Diagnostic> {
+        self.found.sort_by_key(|found| found.span.start);
+        if let (Some(last), 1..) = (self.found.last(), self.dropped) {
+            let message = format!("there are {} more mistakes", self.dropped);
+            let more = Diagnostic::new(last.span.clone(), message);
+            self.found.push(more);
+        }
+        self.found
     }
 
     /// What to say of a name that is unknown: the nearest known one, else all that

@@ -39,6 +39,21 @@ pub struct Pipeline {
     /// The steps, by name. Their order in the file does not matter.
     #[schemars(with = "shape::Named<Step>")]
     pub(super) steps: Vec<Step>,
+    /// What could not be read.
+    #[schemars(skip)]
+    pub(super) unread: Unread,
+}
+
+/// What a file has that could not be read. That something else refers to it is no
+/// further mistake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread {
+    /// Parameters, by name.
+    pub(super) parameters: BTreeSet<String>,
+    /// Whether there may be any other parameters, too.
+    pub(super) any_parameter: bool,
+    /// The partition.
+    pub(super) partition: bool,
 }
 
 /// A parameter of a pipeline.
@@ -132,6 +147,10 @@ pub(super) struct Step {
     /// Where each key that the step gives is.
     #[schemars(skip)]
     pub(super) keys: Vec<Word>,
+    /// Keys whose values could not be read, or not all of them; all that matter where
+    /// one is mistyped.
+    #[schemars(skip)]
+    pub(super) unread: Vec<&'static str>,
 }
 
 /// The component of a step, and where the file names it.
@@ -276,6 +295,11 @@ impl Step {
         for given in given.chain(&self.foreach) {
             given.walk(visit);
         }
+    }
+
+    /// Whether a key may have more than what was read.
+    pub(super) fn may_hide(&self, key: &str) -> bool {
+        self.unread.contains(&key)
     }
 
     /// Where a key of the step is; the step's name where it is absent.

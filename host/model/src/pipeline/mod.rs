@@ -92,5 +92,32 @@ pub fn check(
     pipeline: &Pipeline,
     signatures: &BTreeMap<String, Signature>,
 ) -> Result<Checked, Vec<Diagnostic>> {
-    check::check(pipeline, signatures)
+    check::check(pipeline, signatures, Vec::new())
+}
+
+/// Reads as much as can be read of the text of a pipeline file, and says what is wrong
+/// with it: all mistakes of syntax and form, in the order of the file. What was read can
+/// be checked with [`check_partly`], so that all mistakes are told at once.
+#[must_use]
+pub fn parse_partly(text: &str) -> (Option<Pipeline>, Vec<Diagnostic>) {
+    read::read_partly(text)
+}
+
+/// Checks a pipeline of which some mistakes are known: those of its form, and those of
+/// components that could not be opened. Where there are any, the steps of components
+/// without a signature are taken for what was told; what is only a consequence of the
+/// known mistakes is not told.
+///
+/// # Errors
+/// All mistakes, also those that are known, in the order of the file.
+pub fn check_partly(
+    pipeline: &Pipeline,
+    signatures: &BTreeMap<String, Signature>,
+    mistakes: Vec<Diagnostic>,
+) -> Result<Checked, Vec<Diagnostic>> {
+    match mistakes.len() > MAX_DIAGNOSTICS {
+        // The last says how many there are.
+        true => Err(mistakes),
+        false => check::check(pipeline, signatures, mistakes),
+    }
 }

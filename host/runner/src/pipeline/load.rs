@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wharf_model::limits::Limits;
-use wharf_model::pipeline::{Checked, Diagnostic, MAX_FILE_BYTES, Pipeline, Span, check, parse};
+use wharf_model::pipeline::{
+    Checked, Diagnostic, MAX_FILE_BYTES, Pipeline, Span, check_partly, parse_partly,
+};
 use wharf_model::signature::Signature;
 use wharf_model::{ErrorKind, Fault};
 use wharf_sandbox::{Component, Opened, PrepareError, Sandbox};
@@ -70,8 +72,10 @@ pub async fn load(file: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Loa
         text: text.clone(),
         diagnostics,
     };
-    let pipeline = parse(&text).map_err(mistakes)?;
-    let mut diagnostics = Vec::new();
+    let (pipeline, mut diagnostics) = parse_partly(&text);
+    let Some(pipeline) = pipeline else {
+        return Err(mistakes(diagnostics));
+    };
     let mut components = BTreeMap::new();
     let mut signatures: BTreeMap<String, Signature> = BTreeMap::new();
     for (reference, span) in first_uses(&pipeline) {
@@ -97,10 +101,7 @@ pub async fn load(file: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Loa
             }
         }
     }
-    if !diagnostics.is_empty() {
-        return Err(mistakes(diagnostics));
-    }
-    let checked = check(&pipeline, &signatures).map_err(mistakes)?;
+    let checked = check_partly(&pipeline, &signatures, diagnostics).map_err(mistakes)?;
     Ok(Loaded {
         pipeline,
         checked,

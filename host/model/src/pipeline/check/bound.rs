@@ -172,6 +172,9 @@ impl Checker<'_> {
 
     fn refuse_absent<T>(&mut self, step: &Step, parameter: &Parameter) -> Option<T> {
         let Parameter { name, ty } = parameter;
+        if step.may_hide("with") {
+            return None;
+        }
         let message = format!("step `{}` needs parameter `{name}` ({ty})", step.name.text);
         let hint = format!("add `{name}: ...` to its `with`");
         self.refuse(&step.key("with"), message, Some(&hint))

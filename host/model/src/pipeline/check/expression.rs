@@ -96,7 +96,13 @@ impl Checker<'_> {
 
     fn parameter(&mut self, name: &Word, place: &Place) -> Typed {
         let Some(at) = self.parameters.get(&*name.text) else {
+            let unread = &self.pipeline.unread;
+            if unread.any_parameter || unread.parameters.contains(&name.text) {
+                let kind = FormulaKind::Parameter(name.text.clone());
+                return Some((kind, Type::Unknown));
+            }
             let known = self.pipeline.parameters.iter().map(|it| &*it.name.text);
+            let known = known.chain(unread.parameters.iter().map(String::as_str));
             let hint = self.found.unknown(&name.text, known);
             let hint = hint.unwrap_or_else(|| "the pipeline has no `parameters`".to_owned());
             let message = format!("there is no parameter `{}`", name.text);
@@ -127,11 +133,18 @@ impl Checker<'_> {
         self.pipeline.steps[step].foreach.is_some()
     }
 
+    /// Whether a step may run for each item of a list that was not read.
+    fn may_be_each(&self, step: usize) -> bool {
+        let step = &self.pipeline.steps[step];
+        step.foreach.is_none() && step.may_hide("foreach")
+    }
+
     fn results(&mut self, word: &Word) -> Typed {
         let step = self.step_of(word)?;
         let name = &word.text;
         let ty = match &self.kinds[step] {
             StepKind::Unknown => Type::Unknown,
+            _ if self.may_be_each(step) => Type::Unknown,
             StepKind::Publishing => {
                 let message = format!("step `{name}` only publishes; it has no results");
                 return self.refuse(&word.span, message, None);
@@ -193,9 +206,14 @@ impl Checker<'_> {
             return self.refuse(&output.span, message, None);
         }
         let outputs = self.outputs_of(step);
+        let may_be_each = self.may_be_each(step);
+        let is_program = matches!(self.kinds[step], StepKind::Program);
         let known = outputs.iter().find(|(name, _)| *name == output.text);
+        let step = &self.pipeline.steps[step];
         match known {
+            Some(_) if may_be_each => Some(Type::Unknown),
             Some((_, shape)) => Some(artifacts(*shape, many)),
+            None if is_program && step.may_hide("outputs") => Some(Type::Unknown),
             None => {
                 let names: Vec<String> = outputs.into_iter().map(|(name, _)| name).collect();
                 let hint = self
@@ -253,6 +271,7 @@ impl Checker<'_> {
     fn has_partition(&mut self, span: &Span) -> Option<()> {
         match self.pipeline.partition {
             Some(_) => Some(()),
+            None if self.pipeline.unread.partition => Some(()),
             None => {
                 let hint = "add `partition: { every: month }`, for example";
                 self.refuse(span, "the pipeline has no `partition`", Some(hint))
@@ -262,6 +281,9 @@ impl Checker<'_> {
 
     fn partition_part(&mut self, part: DatePart, span: &Span) -> Typed {
         self.has_partition(span)?;
+        if self.pipeline.partition.is_none() {
+            return Some((FormulaKind::PartitionPart(part), Type::Unknown));
+        }
         let has = |partition: &super::super::partition::Partition| partition.has(part);
         if !self.pipeline.partition.as_ref().is_some_and(has) {
             let message = format!("the partitions of this pipeline have no `{}`", part.name());

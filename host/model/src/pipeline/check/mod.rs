@@ -26,15 +26,18 @@ use order::Order;
 const MAX_ITEM_CHECKS: usize = 1_000_000;
 
 /// Checks a pipeline. `signatures` has those of its components, by reference as the
-/// file writes it.
+/// file writes it; `mistakes` are those that are known already. Where there are some,
+/// they say why a component is not among the signatures.
 pub(super) fn check(
     pipeline: &Pipeline,
     signatures: &BTreeMap<String, Signature>,
+    mistakes: Vec<Diagnostic>,
 ) -> Result<Checked, Vec<Diagnostic>> {
-    let mut found = Diagnostics::default();
+    let mut found = Diagnostics::after(mistakes);
     let steps: HashMap<&str, usize> = names(pipeline).zip(0..).collect();
-    let order = Order::of(pipeline, &steps, &mut found);
+    // Before all that is found here.
     let kinds = kinds(pipeline, signatures, &mut found);
+    let order = Order::of(pipeline, &steps, &mut found);
     let mut checker = Checker {
         pipeline,
         parameters: parameters(pipeline),
@@ -87,6 +90,7 @@ fn in_order<T>(steps: Vec<Option<T>>, order: &Order) -> Option<Vec<T>> {
 
 /// Says that there is no step with a name.
 fn unknown_step(pipeline: &Pipeline, word: &Word, found: &mut Diagnostics) {
+    found.hide();
     let hint = found.unknown(&word.text, names(pipeline));
     let message = format!("there is no step `{}`", word.text);
     found.push(Diagnostic::new(word.span.clone(), message).maybe_hint(hint));
@@ -110,17 +114,24 @@ fn kinds(
     found: &mut Diagnostics,
 ) -> Vec<StepKind> {
     let mut known: HashMap<String, StepKind> = HashMap::new();
+    let is_told = found.count() > 0;
     let mut of = |step: &Step| {
         let Some(uses) = &step.uses else {
-            return StepKind::Publishing;
+            return match step.may_hide("uses") {
+                true => StepKind::Unknown,
+                false => StepKind::Publishing,
+            };
         };
         let reference = uses.reference.to_string();
         if let Some(kind) = known.get(&reference) {
             return kind.clone();
         }
-        let kind = found
-            .keep(kind(uses, signatures.get(&reference)))
-            .unwrap_or(StepKind::Unknown);
+        let kind = match signatures.get(&reference) {
+            None if is_told => StepKind::Unknown,
+            signature => found
+                .keep(kind(uses, signature))
+                .unwrap_or(StepKind::Unknown),
+        };
         known.insert(reference, kind.clone());
         kind
     };

@@ -14,7 +14,8 @@ impl Checker<'_> {
     /// Refuses two steps that move one tag, where neither waits for the other. Those
     /// with a condition are left out: conditions may see to it that only one runs.
     pub(super) fn tags(&mut self) {
-        if self.order.is_circular {
+        // Where something is not known, there may be an order that does not show.
+        if self.order.is_circular || self.found.may_hide() {
             return;
         }
         let mut moved: BTreeMap<&PublishTarget, Vec<Published<'_>>> = BTreeMap::new();

@@ -52,7 +52,12 @@ impl Checker<'_> {
 
     /// The list that a step runs for, and in its place the type of an item.
     fn each(&mut self, step: &Step, place: &mut Place) -> Option<Option<Source>> {
-        let given = step.foreach.as_ref()?;
+        let Some(given) = &step.foreach else {
+            if step.may_hide("foreach") {
+                place.item = Some(Type::Unknown);
+            }
+            return None;
+        };
         let (source, item) = self.foreach(given, place).unzip();
         place.item = Some(item.unwrap_or(Type::Unknown));
         place.item_of_guest = is_of_guest(given);

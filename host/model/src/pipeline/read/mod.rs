@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Span, suggestion};
 use super::expression::Word;
-use super::file::Pipeline;
+use super::file::{Pipeline, Unread};
 use super::yaml::{self, Key, Kind, Node};
 
 #[cfg(test)]
@@ -33,21 +33,34 @@ pub const MAX_NAME_LENGTH: usize = 64;
 
 /// Reads the text of a file.
 pub(super) fn read(text: &str) -> Result<Pipeline, Vec<Diagnostic>> {
+    match read_partly(text) {
+        (Some(pipeline), mistakes) if mistakes.is_empty() => Ok(pipeline),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+/// Reads what can be read of the text of a file.
+pub(super) fn read_partly(text: &str) -> (Option<Pipeline>, Vec<Diagnostic>) {
     let mut found = Diagnostics::default();
-    let pipeline = yaml::read(text, &mut found).and_then(|root| {
+    let root = yaml::read(text, &mut found);
+    // What an alias or a tag would have meant is not known.
+    let is_yaml = found.count() == 0;
+    let pipeline = root.and_then(|root| {
         let mut reader = Reader {
             text,
             found: &mut found,
+            unread: Unread::default(),
         };
         reader.pipeline(&root)
     });
-    found.finish(pipeline)
+    (pipeline.filter(|_| is_yaml), found.in_order())
 }
 
 /// Reads the parts of a file, and collects what is wrong.
 struct Reader<'a> {
     text: &'a str,
     found: &'a mut Diagnostics,
+    unread: Unread,
 }
 
 /// The keys of a map that is known to have only known ones.
@@ -178,12 +191,17 @@ impl Reader<'_> {
             self.missing(&fields, &fields.span, "a pipeline needs `steps`", None);
             return None;
         };
+        let may_be_there = |key: &str| fields.mistyped || fields.known.contains_key(key);
+        self.unread.partition = partition.is_none() && may_be_there("partition");
+        self.unread.any_parameter |= parameters.is_none() && may_be_there("parameters");
+        let steps = self.steps(steps)?;
         Some(Pipeline {
             name,
             description,
             parameters: parameters.unwrap_or_default(),
             partition,
-            steps: self.steps(steps)?,
+            steps,
+            unread: std::mem::take(&mut self.unread),
         })
     }
 }

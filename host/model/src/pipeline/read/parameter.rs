@@ -21,13 +21,20 @@ pub(crate) const PARTITION_KEYS: [&str; 2] = ["every", "values"];
 
 impl Reader<'_> {
     pub(super) fn parameters(&mut self, node: &Node) -> Vec<Declaration> {
-        let entries = self.map("`parameters`", node).unwrap_or_default();
-        if !self.at_most(MAX_PARAMETERS, "parameters", entries, &node.span) {
+        let entries = self
+            .map("`parameters`", node)
+            .filter(|entries| self.at_most(MAX_PARAMETERS, "parameters", entries, &node.span));
+        let Some(entries) = entries else {
+            self.unread.any_parameter = true;
             return Vec::new();
-        }
-        let declarations = entries
-            .iter()
-            .filter_map(|(key, value)| self.declaration(key, value));
+        };
+        let declarations = entries.iter().filter_map(|(key, value)| {
+            let declaration = self.declaration(key, value);
+            if declaration.is_none() {
+                self.unread.parameters.insert(key.text.clone());
+            }
+            declaration
+        });
         declarations.collect()
     }
 

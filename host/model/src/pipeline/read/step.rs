@@ -1,6 +1,6 @@
 //! Steps.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::super::diagnostic::{Diagnostic, Span};
 use super::super::expression::Word;
@@ -33,6 +33,9 @@ pub(crate) const STEP_KEYS: [&str; 14] = [
 /// The keys that mean something without `uses`, too.
 const PUBLISHING_KEYS: [&str; 3] = ["publish", "when", "needs"];
 
+/// The keys that say what other parts of the file can refer to, or what is bound.
+const HIDING_KEYS: [&str; 4] = ["uses", "with", "outputs", "foreach"];
+
 /// The keys of `retries`.
 pub(crate) const RETRY_KEYS: [&str; 3] = ["count", "backoff", "max-backoff"];
 
@@ -51,28 +54,45 @@ impl Reader<'_> {
         if entries.is_empty() {
             self.wrong(&node.span, "the pipeline has no steps", None);
         }
-        let steps = entries
-            .iter()
-            .filter_map(|(key, value)| self.step(key, value));
+        let steps = entries.iter().map(|(key, value)| self.step(key, value));
         Some(steps.collect())
     }
 
-    fn step(&mut self, key: &Key, node: &Node) -> Option<Step> {
+    /// Reads a step. One that cannot be read is a step nevertheless, of which nothing
+    /// is known but its name.
+    fn step(&mut self, key: &Key, node: &Node) -> Step {
         let name = self.name("step", key);
         let what = format!("step `{}`", name.text);
-        let fields = self.fields(&what, node, &STEP_KEYS)?;
+        let fields = self.fields(&what, node, &STEP_KEYS);
+        let fields = fields.unwrap_or_else(|| Fields {
+            span: node.span.clone(),
+            mistyped: true,
+            known: HashMap::new(),
+        });
         self.refuse_without_uses(&what, &name.span, &fields);
+        let mut unread = match fields.mistyped {
+            true => HIDING_KEYS.to_vec(),
+            false => Vec::new(),
+        };
+        let mut before = self.found.count();
         let uses = fields.get("uses").and_then(|node| self.uses(node));
+        self.note_unread("uses", &mut before, &mut unread);
+        let with = self.values_of("`with`", fields.get("with"));
+        self.note_unread("with", &mut before, &mut unread);
+        let outputs = self.outputs(fields.get("outputs"));
+        self.note_unread("outputs", &mut before, &mut unread);
+        let foreach = fields.get("foreach").and_then(|node| self.foreach(node));
+        self.note_unread("foreach", &mut before, &mut unread);
         let keys = fields.known.values().map(|(key, _)| word(key)).collect();
-        Some(Step {
+        Step {
             uses,
-            with: self.values_of("`with`", fields.get("with")),
+            with,
             inputs: self.values_of("`inputs`", fields.get("inputs")),
-            outputs: self.outputs(fields.get("outputs")),
+            outputs,
             arguments: self.arguments(fields.get("arguments")),
             publish: self.publish(fields.get("publish")),
             when: fields.get("when").and_then(|node| self.when(node)),
-            foreach: fields.get("foreach").and_then(|node| self.foreach(node)),
+            foreach,
             needs: self.needs(fields.get("needs")),
             retries: fields.get("retries").and_then(|node| self.retries(node)),
             timeout: fields
@@ -85,7 +105,17 @@ impl Reader<'_> {
                 .and_then(|node| self.whole("`seed`", node, 0, u64::MAX)),
             name,
             keys,
-        })
+            unread,
+        }
+    }
+
+    /// Notes that there were mistakes in the value of a key.
+    fn note_unread(&self, key: &'static str, before: &mut usize, unread: &mut Vec<&'static str>) {
+        let count = self.found.count();
+        if count > *before {
+            unread.push(key);
+        }
+        *before = count;
     }
 
     /// Refuses what makes no sense in a step that runs nothing.

@@ -894,3 +894,91 @@ steps:
     // Versions are added, and nothing is moved.
     assert_mistakes(&steps("").replace("m:prod", "m"), &[]);
 }
+
+/// All mistakes, of form and of meaning; components that are not among the signatures
+/// are told by the caller.
+fn all_mistakes(text: &str) -> Vec<String> {
+    let (pipeline, mut found) = crate::pipeline::parse_partly(text);
+    let pipeline = pipeline.expect("a pipeline");
+    for (reference, span) in pipeline.uses() {
+        if !signatures().contains_key(&reference.to_string()) {
+            let missing = format!("{reference} is not there");
+            found.push(crate::pipeline::Diagnostic::new(span, missing));
+        }
+    }
+    let checked = crate::pipeline::check_partly(&pipeline, &signatures(), found);
+    shown(text, &checked.err().unwrap_or_default())
+}
+
+#[test]
+fn mistakes_of_form_hide_none_of_meaning() {
+    let text = r#"
+naem: x
+parameters: { n: u32, m: u3 }
+partition: { every: fortnight }
+steps:
+  a: { uses: steps/none.wasm, with: { x: "${{ steps.nobody.results }}" }, needs: [nowhere] }
+  b: { uses: steps/small.wasm, wiht: { number: 1 } }
+  c: { uses: steps/small.wasm, with: { number: text } }
+  d: 5
+  e: { uses: steps/small.wasm, with: { number: 1 }, foreach: 5 }
+  f: { uses: steps/wordcount.wasm, outputs: [ok, "a b"] }
+"#;
+    let wanted = [
+        "2:1: a pipeline has no `naem` (did you mean `name`?)",
+        "3:26: `u3` is not a type (did you mean `u32`?)",
+        "4:21: there are no partitions for every `fortnight` (write `month` or `day`)",
+        "6:14: steps/none.wasm is not there",
+        "6:53: there is no step `nobody` (did you mean `b`?)",
+        "6:83: there is no step `nowhere` (known are `a`, `b`, `c`, `d`, `e`, `f`)",
+        "7:32: step `b` has no `wiht` (did you mean `with`?)",
+        "8:48: parameter `number`: wanted u8 (0 to 255), got `\"text\"`",
+        "9:6: step `d` must be a map, not a number",
+        "10:62: `foreach` must be a list or an expression, not a number (write `foreach: [a, b]` or `foreach: ${{ ... }}`)",
+        "11:50: `a b` cannot name an output",
+    ];
+    let found = all_mistakes(text);
+    let begins = |(found, wanted): (&String, &&str)| found.starts_with(wanted);
+    assert!(
+        found.len() == wanted.len() && found.iter().zip(&wanted).all(begins),
+        "{}",
+        found.join("\n")
+    );
+}
+
+/// What was not read, or cannot be known, is no mistake of those that refer to it.
+#[test]
+fn consequences_of_mistakes_are_not_told() {
+    let text = r#"
+naem: x
+parameters: { m: u3 }
+partition: { every: fortnight }
+steps:
+  none: { uses: steps/none.wasm }
+  same: { uses: steps/none.wasm }
+  d: 5
+  f: { uses: steps/wordcount.wasm, outputs: ["a b"], foreach: 5, with: { t: "${{ item }}" } }
+  g: { usse: steps/small.wasm, with: { number: "${{ parameters.m }}" } }
+  h: { uses: steps/small.wasm, with: { number: "${{ x }" } }
+  user:
+    uses: steps/merge.wasm
+    with: { parts: ["${{ steps.f.outputs.c }}", "${{ steps.none.outputs.c }}", "${{ steps.d.outputs.c }}"] }
+    needs: [d, same]
+  asks:
+    uses: steps/config.wasm
+    with:
+      layer: { units: "${{ steps.h.results }}", rate: "${{ steps.g.results }}" }
+      names: ["${{ partition }}"]
+      pair: [1, "${{ partition }}"]
+      letter: a
+      flag: "${{ partition.year == 2013 }}"
+"#;
+    let found = all_mistakes(text);
+    let lines: Vec<_> = found.iter().filter_map(|it| it.split(':').next()).collect();
+    assert_eq!(
+        lines,
+        ["2", "3", "4", "6", "8", "9", "9", "10", "11"],
+        "{}",
+        found.join("\n")
+    );
+}
