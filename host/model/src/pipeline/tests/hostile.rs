@@ -8,7 +8,16 @@ use crate::pipeline::graph::Graph;
 /// Reads, checks and draws a text, and looks at every mistake.
 fn use_all(text: &str) {
     let found = match parse(text) {
-        Err(found) => found,
+        Err(found) => match crate::pipeline::parse_partly(text) {
+            (Some(pipeline), found) => {
+                let checked =
+                    crate::pipeline::check_partly(&pipeline, &BTreeMap::new(), found.clone());
+                let all = checked.expect_err("nothing with mistakes is checked");
+                assert!(found.iter().all(|it| all.contains(it)), "{all:?}");
+                all
+            }
+            (None, _) => found,
+        },
         Ok(pipeline) => {
             let graph = Graph::of(&pipeline);
             assert!(graph.mermaid().len() + graph.dot().len() + graph.svg().len() > 0);
