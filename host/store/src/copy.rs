@@ -113,7 +113,9 @@ impl Store {
         if hashed.content.digest != content.digest {
             return Err(from.missing(&content.digest));
         }
-        self.put_spooled(Spooled::File(spool.into_temp_path()), &hashed)
+        // What is there was not kept: it may be damaged.
+        let to = self.clone().mending();
+        to.put_spooled(Spooled::File(spool.into_temp_path()), &hashed)
             .await?;
         copied.blobs += 1;
         copied.bytes += content.size;

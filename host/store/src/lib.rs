@@ -78,6 +78,8 @@ pub struct Store {
     time: Arc<OnceCell<(Timestamp, Instant)>>,
     checked: Arc<OnceCell<()>>,
     collectors: Arc<gc::Collectors>,
+    /// Whether what is written reads what is there, also where that is far away.
+    mends: bool,
 }
 
 impl Store {
@@ -99,6 +101,7 @@ impl Store {
             time: Arc::default(),
             checked: Arc::default(),
             collectors: Arc::default(),
+            mends: false,
         })
     }
 
@@ -111,6 +114,18 @@ impl Store {
             time: Arc::default(),
             checked: Arc::default(),
             collectors: Arc::default(),
+            mends: false,
+        }
+    }
+
+    /// The same store, for who writes blobs again because they may be damaged: what is
+    /// there already is read and compared. On a disk that is always done. In a bucket it
+    /// means to fetch again what was just hashed, and readers check all the same.
+    #[must_use]
+    pub fn mending(self) -> Self {
+        Self {
+            mends: true,
+            ..self
         }
     }
 

@@ -424,11 +424,12 @@ async fn what_is_damaged_is_mended_by_who_writes_it_again() {
                     let read = store.objects.read(&path).await.unwrap();
                     assert!(read.unwrap() == bytes, "{size} {}", store.place());
                 };
+                let mending = store.clone().mending();
                 damage().await;
-                store.put_file(&file).await.unwrap();
+                mending.put_file(&file).await.unwrap();
                 check().await;
                 damage().await;
-                store.put_bytes(bytes.clone()).await.unwrap();
+                mending.put_bytes(bytes.clone()).await.unwrap();
                 check().await;
                 damage().await;
                 store.copy_content(&good, &content, &|_| {}).await.unwrap();

@@ -145,7 +145,11 @@ async fn run_all(
         runner: Arc::new(StepRunner {
             sandbox: Arc::new(sandbox),
             guests,
-            store: chosen.store,
+            // Who runs all of it anew may do so because something is damaged.
+            store: match args.no_cache {
+                true => chosen.store.mending(),
+                false => chosen.store,
+            },
             host: surroundings::host(),
             clock: Arc::new(SystemClock::start()),
         }),

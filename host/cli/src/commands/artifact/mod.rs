@@ -72,7 +72,7 @@ impl Common {
 }
 
 async fn put(args: &Put) -> Result<(), Ending> {
-    let store = args.common.store().await?;
+    let store = args.common.store().await?.mending();
     let content = transfer::put(&store, &args.path).await?;
     let new = NewVersion {
         name: args.name.clone(),
