@@ -51,6 +51,12 @@ pub(crate) fn verify(args: &Verify) -> Result<(), Ending> {
         };
         format!("{kind}  {}  named by {}", damage.digest, damage.named_by)
     }));
+    lines.extend(
+        verified
+            .bad_records
+            .iter()
+            .map(|bad| format!("corrupt  {bad}")),
+    );
     args.common.print(&verified, &lines.join("\n"))?;
     verified.fault().map_or(Ok(()), |fault| Err(fault.into()))
 }

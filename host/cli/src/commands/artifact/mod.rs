@@ -18,7 +18,7 @@ use wharf_store::{NewTag, NewVersion, Store};
 use crate::args::artifact::{Artifact, ArtifactCommand, Common, Copy, Get, Put, Rm, Tag};
 use crate::ending::Ending;
 use crate::report::transfer::Meter;
-use crate::report::{bytes, inert, out};
+use crate::report::{bytes, inert, out, plain};
 use crate::{stack, surroundings};
 
 pub(crate) fn artifact(args: &Artifact) -> Result<(), Ending> {
@@ -65,7 +65,10 @@ impl Common {
                 let json = serde_json::to_string(json).map_err(Fault::internal)?;
                 out(&(inert(json) + "\n"))?;
             }
-            false => out(&format!("{text}\n"))?,
+            false => {
+                let lines: Vec<_> = text.lines().map(plain).collect();
+                out(&format!("{}\n", lines.join("\n")))?;
+            }
         }
         Ok(())
     }
