@@ -17,7 +17,7 @@ use wharf_store::{FoundRun, Store};
 use crate::args;
 use crate::ending::Ending;
 use crate::found::PipelineRun;
-use crate::report::{inert, out};
+use crate::report::{err, inert, out};
 use crate::stack;
 use crate::surroundings::{self, SystemClock};
 
@@ -46,7 +46,12 @@ pub(crate) fn replay(args: &args::Replay) -> Result<(), Ending> {
     runtime.shutdown_background();
     let counts = counts?;
     match counts.same + counts.may_differ == counts.all {
-        true => Ok(()),
+        true => {
+            if !args.json {
+                err(&counts.summary());
+            }
+            Ok(())
+        }
         false => Err(counts.fault().into()),
     }
 }
@@ -61,6 +66,17 @@ struct Counts {
 }
 
 impl Counts {
+    fn summary(&self) -> String {
+        let all = match self.all {
+            1 => "the step".to_owned(),
+            all => format!("all {all} steps"),
+        };
+        match self.may_differ {
+            0 => format!("{all} made the same again"),
+            differ => format!("{all} ran again; {differ} may differ, and did"),
+        }
+    }
+
     fn fault(&self) -> Fault {
         let (all, differ) = (self.all, self.differ);
         let not_run = all - self.same - self.may_differ - differ;
