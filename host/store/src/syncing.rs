@@ -11,7 +11,8 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
-/// Up to this many are synced one by one: that is not worth measuring.
+/// Up to this many are synced one by one, unless the file system is known to be fast:
+/// whoever writes little must not find out how much others have written.
 const FEW: usize = 4;
 /// Seconds within which to sync the file system is fast enough, so that nothing else is
 /// tried.
@@ -46,7 +47,8 @@ impl Syncing {
         all: &[T],
         sync: impl Fn(&T) -> io::Result<()> + Sync,
     ) -> io::Result<()> {
-        if all.len() <= FEW {
+        let alone = all.len() <= 1 || !self.pace.whole_is_fast();
+        if all.len() <= FEW && alone {
             return all.iter().try_for_each(sync);
         }
         let way = self.pace.choose(all.len());
@@ -115,6 +117,11 @@ impl Default for Pace {
 }
 
 impl Pace {
+    /// Whether the file system was synced lately, and fast.
+    fn whole_is_fast(&self) -> bool {
+        self.whole.is_some_and(|seconds| seconds <= FAST)
+    }
+
     fn choose(&mut self, count: usize) -> Way {
         let Some(whole) = self.whole.filter(|seconds| *seconds > FAST) else {
             return Way::Whole;
