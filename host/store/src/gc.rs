@@ -57,7 +57,7 @@ const FORMAT: &str = "wharf.gc/1";
 pub const DEFAULT_PATIENCE: Duration = LEAST_PATIENCE;
 
 /// The least patience beside running pipelines. Nothing names a blob until the step that
-/// uses it is committed: what a run writes, or finds younger than [`REFRESHED_AFTER`],
+/// uses it is committed: what a run writes, or finds younger than an hour,
 /// must be named within the rest of this, with all waiting and all attempts.
 pub const LEAST_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 const _: () = assert!(LEAST_PATIENCE.as_secs() >= 2 * REFRESHED_AFTER.as_secs());
