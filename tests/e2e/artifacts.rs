@@ -19,9 +19,7 @@ impl At {
     }
 
     fn apply(&self, wharf: Wharf) -> Wharf {
-        let wharf = wharf.env("WHARF_STORE", &*self.url);
-        let settings = self.settings.iter();
-        settings.fold(wharf, |wharf, (name, value)| wharf.env(name, &**value))
+        wharf.env("WHARF_STORE", &*self.url).envs(&self.settings)
     }
 
     /// `wharf artifact` with these arguments, split at spaces.

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use wharf_services::Service;
 
-use crate::harness::{Ended, Project, Wharf, guest, names_in};
+use crate::harness::{Ended, Project, names_in};
 
 const USAGE: i32 = 2;
 const FAILED: i32 = 1;
@@ -15,12 +15,8 @@ const RETRYABLE: i32 = 75;
 
 /// A project with the guests that the pipelines here use.
 fn project(pipeline: &str) -> Project {
-    let project = Project::with(&[("pipeline.yaml", pipeline), ("data.csv", "a,b\n1,2\n")]);
-    for name in ["noop", "evaluate"] {
-        let step = project.path(&format!("{name}.wasm"));
-        fs::copy(guest(name), step).expect("the guest is there");
-    }
-    project
+    let files = [("pipeline.yaml", pipeline), ("data.csv", "a,b\n1,2\n")];
+    Project::with(&files).with_guests("", &["noop", "evaluate"])
 }
 
 fn run(project: &Project, arguments: &[&str]) -> Ended {
@@ -234,9 +230,7 @@ const ONE: &str = "steps:\n  a: { uses: noop.wasm, with: { data: data.csv } }\n"
 
 /// The same command with its store at a service.
 fn run_at(project: &Project, settings: &[(String, String)], arguments: &[&str]) -> Ended {
-    let command = project.wharf(arguments);
-    let with = |command: Wharf, (name, value): &(String, String)| command.env(name, value);
-    settings.iter().fold(command, with).run()
+    project.wharf(arguments).envs(settings).run()
 }
 
 const AT_S3: [&str; 5] = ["pipeline", "run", "pipeline.yaml", "--store", "s3://none/x"];

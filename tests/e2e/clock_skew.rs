@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde_json::Value as Json;
 use wharf_services::Service;
 
-use crate::harness::{Project, Wharf, guest};
+use crate::harness::{Project, Wharf};
 
 /// Loaded into the command, it changes the time of day and nothing else.
 const SKEW: &str = r#"
@@ -65,12 +65,11 @@ steps:
 ";
 
 fn check(store: &str, settings: &[(String, String)]) {
-    let project = Project::with(&[("pipeline.yaml", PIPELINE), ("data.csv", "a,b\n1,2\n")]);
-    std::fs::copy(guest("noop"), project.path("noop.wasm")).expect("the guest is there");
+    let files = [("pipeline.yaml", PIPELINE), ("data.csv", "a,b\n1,2\n")];
+    let project = Project::with(&files).with_guests("", &["noop"]);
     let wharf = |arguments: &[&str]| {
         let command = project.wharf(arguments).env("WHARF_STORE", store);
-        let with = |command: Wharf, (name, value): &(String, String)| command.env(name, value);
-        settings.iter().fold(command, with)
+        command.envs(settings)
     };
     let run = ["pipeline", "run", "pipeline.yaml", "--json"];
     let status = |ended: &Json| ended["steps"][0]["status"].clone();

@@ -46,9 +46,7 @@ fn redacted_word(word: &str) -> String {
 
 /// A project with a guest at a short path.
 fn project_with(name: &str) -> Project {
-    let project = Project::new();
-    fs::copy(guest(name), project.path(&format!("{name}.wasm"))).expect("the guest is there");
-    project
+    Project::new().with_guests("", &[name])
 }
 
 #[test]

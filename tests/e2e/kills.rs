@@ -58,9 +58,7 @@ impl At {
 
     fn run(&self, project: &Project) -> Wharf {
         let wharf = project.wharf(["pipeline", "run", "pipeline.yaml", "--json"]);
-        let wharf = wharf.env("WHARF_STORE", &*self.place);
-        let settings = self.settings.iter();
-        settings.fold(wharf, |wharf, (name, value)| wharf.env(name, &**value))
+        wharf.env("WHARF_STORE", &*self.place).envs(&self.settings)
     }
 }
 

@@ -31,12 +31,7 @@ steps:
 
 /// A project with guests in `steps/`, a table, and a pipeline.
 fn project(pipeline: &str, guests: &[&str]) -> Project {
-    let project = Project::with(&[("pipeline.yaml", pipeline)]);
-    fs::create_dir(project.path("steps")).expect("a new folder");
-    for name in guests {
-        let step = project.path(&format!("steps/{name}.wasm"));
-        fs::copy(guest(name), step).expect("the guest is there");
-    }
+    let project = Project::with(&[("pipeline.yaml", pipeline)]).with_guests("steps", guests);
     fs::copy(example_table(), project.path("data.csv")).expect("the table is there");
     project
 }
@@ -347,10 +342,7 @@ fn a_bucket_is_all_that_a_pipeline_needs() {
         let at = |command: &[&str], cache: &str| {
             let wharf = project.wharf(command).env("WHARF_STORE", &*url);
             let wharf = wharf.env("WHARF_CACHE", project.path(cache));
-            let settings = service.settings().into_iter();
-            settings
-                .fold(wharf, |wharf, (name, value)| wharf.env(&name, value))
-                .run()
+            wharf.envs(&service.settings()).run()
         };
         let command = ["pipeline", "run", "pipeline.yaml", "--json"];
         at(&command, "one").exits(0);

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Project, example_table, guest, names_in};
+use crate::harness::{Project, example_table, names_in};
 
 const PIPELINE: &str = r#"
 name: words
@@ -26,11 +26,7 @@ steps:
 "#;
 
 fn project(guests: &[&str]) -> Project {
-    let project = Project::with(&[("pipeline.yaml", PIPELINE)]);
-    for name in guests {
-        let step = project.path(&format!("{name}.wasm"));
-        fs::copy(guest(name), step).expect("the guest is there");
-    }
+    let project = Project::with(&[("pipeline.yaml", PIPELINE)]).with_guests("", guests);
     fs::copy(example_table(), project.path("data.csv")).expect("the table is there");
     project
 }

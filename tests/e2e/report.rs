@@ -53,12 +53,8 @@ const STATUSES: [(&str, &str, &str); 4] = [
 
 /// A project in which a pipeline has run twice, so that some of it was cached.
 fn project() -> Project {
-    let project = Project::with(&[("pipeline.yaml", ALL_WAYS)]);
-    fs::create_dir(project.path("steps")).expect("a new folder");
-    for name in ["copy", "train", "evaluate", "hostile"] {
-        let step = project.path(&format!("steps/{name}.wasm"));
-        fs::copy(guest(name), step).expect("the guest is there");
-    }
+    let guests = ["copy", "train", "evaluate", "hostile"];
+    let project = Project::with(&[("pipeline.yaml", ALL_WAYS)]).with_guests("steps", &guests);
     fs::copy(example_table(), project.path("data.csv")).expect("the table is there");
     project.write(
         "bad.csv",

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use wharf_model::pipeline_run::{Ended, Started, StepEnd};
+use wharf_model::pipeline_run::{Ended, Started, StepEnd, StepOf};
 use wharf_model::{ErrorKind, Fault, Record, nearest};
 use wharf_store::{FoundRun, Store};
 
@@ -12,8 +12,8 @@ use wharf_store::{FoundRun, Store};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunReference {
     /// The id, its beginning or end, or `last`.
-    pub(crate) run: String,
-    step: Option<(String, Option<u64>)>,
+    run: String,
+    step: Option<StepOf>,
 }
 
 /// What it leads to.
@@ -32,6 +32,22 @@ pub(crate) struct PipelineRun {
     pub(crate) ended: Option<Ended>,
 }
 
+impl Found {
+    /// Reads what is kept of a run.
+    ///
+    /// # Errors
+    /// Where it cannot be read or understood.
+    pub(crate) async fn read(store: &Store, run: &FoundRun) -> Result<Self, Fault> {
+        match run {
+            FoundRun::Step(id) => Ok(Self::Step(Box::new(store.run(id).await?))),
+            FoundRun::Pipeline(id) => {
+                let (started, ended) = store.pipeline_run(id).await?;
+                Ok(Self::Pipeline(Box::new(PipelineRun { started, ended })))
+            }
+        }
+    }
+}
+
 impl FromStr for RunReference {
     type Err = String;
 
@@ -40,19 +56,22 @@ impl FromStr for RunReference {
             let run = text.to_owned();
             return Ok(Self { run, step: None });
         };
-        let step = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
-            None => (step.to_owned(), None),
+        let (step, item) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
+            None => (step, None),
             Some((name, item)) => {
                 let item = item.parse();
                 let item = item.map_err(|_| format!("`{step}`: write an item as STEP[3]"))?;
-                (name.to_owned(), Some(item))
+                (name, Some(item))
             }
         };
-        match run.is_empty() || step.0.is_empty() {
+        match run.is_empty() || step.is_empty() {
             true => Err("write RUN, or RUN/STEP for a step of a pipeline".to_owned()),
             false => Ok(Self {
                 run: run.to_owned(),
-                step: Some(step),
+                step: Some(StepOf {
+                    step: step.to_owned(),
+                    item,
+                }),
             }),
         }
     }
@@ -63,38 +82,41 @@ impl fmt::Display for RunReference {
         f.write_str(&self.run)?;
         match &self.step {
             None => Ok(()),
-            Some((step, None)) => write!(f, "/{step}"),
-            Some((step, Some(item))) => write!(f, "/{step}[{item}]"),
+            Some(of) => write!(f, "/{of}"),
         }
     }
 }
 
 impl RunReference {
-    /// Looks it up.
+    /// The run that it names, whatever step of it.
     ///
     /// # Errors
-    /// Where there is no such run or step, or the store cannot be read.
+    /// Where there is no such run, or a step of one is meant that has none; where the
+    /// store cannot be read.
+    pub(crate) async fn find_run(&self, store: &Store) -> Result<Found, Fault> {
+        let found = store.find_run(&self.run).await?;
+        if let (FoundRun::Step(id), Some(_)) = (&found, &self.step) {
+            let message = format!("the run `{id}` is not that of a pipeline: it has no steps");
+            return Err(Fault::new(ErrorKind::UnknownRun, message));
+        }
+        Found::read(store, &found).await
+    }
+
+    /// What it names: a run, or a step of one.
+    ///
+    /// # Errors
+    /// As [`Self::find_run`]; where there is no such step, or it has several items.
     pub(crate) async fn find(&self, store: &Store) -> Result<Found, Fault> {
-        match (store.find_run(&self.run).await?, &self.step) {
-            (FoundRun::Step(id), None) => Ok(Found::Step(Box::new(store.run(&id).await?))),
-            (FoundRun::Step(id), Some(_)) => {
-                let message = format!("the run `{id}` is not that of a pipeline: it has no steps");
-                Err(Fault::new(ErrorKind::UnknownRun, message))
-            }
-            (FoundRun::Pipeline(id), step) => {
-                let (started, ended) = store.pipeline_run(&id).await?;
-                let run = PipelineRun { started, ended };
-                match step {
-                    None => Ok(Found::Pipeline(Box::new(run))),
-                    Some(_) => match &self.ends(&run)?[..] {
-                        [end] => Ok(Found::Step(Box::new(record(store, end).await?))),
-                        several => {
-                            let message = format!("`{self}` has {} items", several.len());
-                            let fault = Fault::new(ErrorKind::UnknownRun, message);
-                            Err(fault.hint(format!("say which, as in `{self}[0]`")))
-                        }
-                    },
-                }
+        let found = self.find_run(store).await?;
+        let (Found::Pipeline(run), Some(_)) = (&found, &self.step) else {
+            return Ok(found);
+        };
+        match &self.ends(run)?[..] {
+            [end] => Ok(Found::Step(Box::new(record(store, end).await?))),
+            several => {
+                let message = format!("`{self}` has {} items", several.len());
+                let fault = Fault::new(ErrorKind::UnknownRun, message);
+                Err(fault.hint(format!("say which, as in `{self}[0]`")))
             }
         }
     }
@@ -110,19 +132,16 @@ impl RunReference {
             unknown(format!("the run `{id}` was interrupted, or still goes on"))
                 .hint("run the pipeline again: what is committed is not run twice")
         })?;
-        let Some((step, item)) = &self.step else {
+        let Some(of) = &self.step else {
             return Ok(ended.steps.iter().collect());
         };
+        let StepOf { step, item } = of;
         let of_step = |end: &&StepEnd| end.step == *step && (item.is_none() || end.item == *item);
         let ends: Vec<_> = ended.steps.iter().filter(of_step).collect();
         if !ends.is_empty() {
             return Ok(ends);
         }
-        let what = match item {
-            Some(item) => format!("{step}[{item}]"),
-            None => step.clone(),
-        };
-        let fault = unknown(format!("the run `{id}` has no step `{what}`"));
+        let fault = unknown(format!("the run `{id}` has no step `{of}`"));
         let names = ended.steps.iter().map(|end| &*end.step);
         Err(match nearest(step, names).filter(|near| near != step) {
             Some(near) => fault.hint(format!("did you mean `{near}`?")),

@@ -137,12 +137,15 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// The file of stacks.
+    fn path(&self) -> PathBuf {
+        let file = self.file.map(Path::to_owned);
+        file.unwrap_or_else(|| self.beside.join(FILE))
+    }
+
     /// The stack that is meant, where there is one.
     fn find(&self) -> Result<Option<Named>, Ending> {
-        let file = match self.file {
-            Some(file) => file.to_owned(),
-            None => self.beside.join(FILE),
-        };
+        let file = self.path();
         if self.file.is_none() && is_absent(&file) {
             return match self.name {
                 None => Ok(None),
@@ -195,8 +198,7 @@ impl<'a> Asked<'a> {
             if named.is_asked_for {
                 again += &format!(" --stack {}", named.name);
             }
-            let file = self.file.map(Path::to_owned);
-            let file = file.unwrap_or_else(|| self.beside.join(FILE));
+            let file = self.path();
             if file != Path::new(FILE) {
                 again += &format!(" --stack-file {}", file.display());
             }

@@ -18,7 +18,7 @@ use wharf_model::name::is_active;
 use wharf_model::outcome::Cancellation;
 use wharf_model::record::{Host, RunId};
 use wharf_model::{ErrorKind, Fault, Outcome};
-use wharf_runner::{Clock, Committing};
+use wharf_runner::{Clock, Committing, cancelled};
 use wharf_sandbox::{CompileCache, Compiler, Sandbox, Stopping, WASMTIME_VERSION};
 use wharf_store::{
     Author, CacheOptions, DEFAULT_CACHE, Location, ParseLocationError, Settings, Store,
@@ -278,18 +278,11 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
 /// Does something, unless somebody stops it: then it is dropped where it is.
 pub(crate) async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, Ending>>,
-    mut cancel: watch::Receiver<Option<Cancellation>>,
+    cancel: watch::Receiver<Option<Cancellation>>,
 ) -> Result<T, Ending> {
-    let stopped = async {
-        match cancel.wait_for(Option::is_some).await.map(|by| *by) {
-            Ok(Some(by)) => by,
-            // Nobody can stop it any more.
-            _ => std::future::pending().await,
-        }
-    };
     tokio::select! {
         done = work => done,
-        by = stopped => Err(Ending::Stopped(by)),
+        by = cancelled(cancel) => Err(Ending::Stopped(by)),
     }
 }
 

@@ -28,6 +28,33 @@ impl Grants {
         !self.clock && !self.entropy
     }
 
+    /// Whether this is among what is allowed.
+    #[must_use]
+    pub fn has(&self, grant: &Grant) -> bool {
+        match grant {
+            Grant::Clock => self.clock,
+            Grant::Entropy => self.entropy,
+            Grant::Env { name } => self.env.contains_key(name),
+        }
+    }
+
+    /// Of what is allowed, what is asked for, with the values of variables.
+    #[must_use]
+    pub fn only(&self, asked: &[Grant]) -> Self {
+        let mut grants = Self::default();
+        for grant in asked.iter().filter(|grant| self.has(grant)) {
+            match grant {
+                Grant::Clock => grants.clock = true,
+                Grant::Entropy => grants.entropy = true,
+                Grant::Env { name } => {
+                    let value = self.env.get(name).cloned();
+                    grants.env.insert(name.clone(), value.unwrap_or_default());
+                }
+            }
+        }
+        grants
+    }
+
     /// The grants as the record shows them: without values of variables, which
     /// may be secret.
     #[must_use]

@@ -80,6 +80,17 @@ pub struct Host {
     pub platform: String,
 }
 
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            version,
+            wasmtime,
+            platform,
+        } = self;
+        write!(f, "wharf {version} (wasmtime {wasmtime}) on {platform}")
+    }
+}
+
 /// The step that was run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -192,6 +203,20 @@ pub struct Timings {
     pub invoke_us: u64,
     /// To complete and publish the outputs.
     pub publish_us: u64,
+}
+
+impl Timings {
+    /// All of it together, in microseconds.
+    #[must_use]
+    pub fn took_us(&self) -> u64 {
+        let parts = [
+            self.prepare_us,
+            self.stage_us,
+            self.invoke_us,
+            self.publish_us,
+        ];
+        parts.into_iter().fold(0, u64::saturating_add)
+    }
 }
 
 /// The id of a run: sorts by the time the run started.

@@ -24,6 +24,6 @@ pub mod transfer;
 mod tree;
 
 pub use component::ComponentFile;
-pub use run::{Clock, RunError, Runner, Surroundings};
+pub use run::{Clock, RunError, Runner, Surroundings, cancelled};
 pub use sink::IoCounters;
 pub use stage::Committing;

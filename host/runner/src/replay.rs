@@ -20,7 +20,6 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 use wharf_model::artifact::Origin;
 use wharf_model::digest::Hasher;
-use wharf_model::grants::Grant;
 use wharf_model::outcome::Cancellation;
 use wharf_model::record::{Artifact, RunId};
 use wharf_model::request::StepReference;
@@ -156,12 +155,7 @@ impl Replayer {
         if record.step.signature.is_none() && !record.outcome.is_success() {
             return Some("of a program that failed, the outputs are not recorded".to_owned());
         }
-        let permitted = |grant: &&Grant| match grant {
-            Grant::Clock => self.grants.clock,
-            Grant::Entropy => self.grants.entropy,
-            Grant::Env { name } => self.grants.env.contains_key(name),
-        };
-        let denied = record.grants.iter().find(|grant| !permitted(grant))?;
+        let denied = record.grants.iter().find(|grant| !self.grants.has(grant))?;
         Some(format!(
             "it was granted `{denied}`; permit it again with --allow {denied}"
         ))
@@ -199,29 +193,14 @@ impl Replayer {
             arguments,
             program_arguments: record.arguments.clone(),
             limits: record.limits.clone(),
-            grants: self.granted(record),
+            // What it was granted, with the values of now.
+            grants: self.grants.only(&record.grants),
             logical_time: record.logical_time,
             partition: record.partition.clone(),
             seed: Some(seed),
             pipeline: None,
         };
         Ok((step, seed))
-    }
-
-    /// What a step is granted again: what it was granted, with the values of now.
-    fn granted(&self, record: &Record) -> Grants {
-        let mut grants = Grants::default();
-        for grant in &record.grants {
-            match grant {
-                Grant::Clock => grants.clock = true,
-                Grant::Entropy => grants.entropy = true,
-                Grant::Env { name } => {
-                    let value = self.grants.env.get(name).cloned();
-                    grants.env.insert(name.clone(), value.unwrap_or_default());
-                }
-            }
-        }
-        grants
     }
 
     /// The component with a digest: a blob, or else the file that the record names.

@@ -331,7 +331,7 @@ async fn unless_cancelled<T>(
 }
 
 /// Waits until somebody stops the run.
-pub(crate) async fn cancelled(mut cancel: watch::Receiver<Option<Cancellation>>) -> Cancellation {
+pub async fn cancelled(mut cancel: watch::Receiver<Option<Cancellation>>) -> Cancellation {
     let by = cancel.wait_for(Option::is_some).await;
     match by.ok().and_then(|by| *by) {
         Some(by) => by,

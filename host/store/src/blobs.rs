@@ -71,6 +71,14 @@ pub enum Spooled {
     File(TempPath),
 }
 
+/// An object that is there.
+#[derive(Clone, Copy)]
+struct There {
+    size: u64,
+    /// When; not known of files that the file system does not date.
+    written: Option<Timestamp>,
+}
+
 /// The path of a blob.
 pub(crate) fn path(digest: &Digest) -> ObjectPath {
     let hex = digest.hex();
@@ -207,8 +215,10 @@ impl Store {
     async fn put(&self, hashed: &Hashed, from: Source<'_>) -> Result<(), Fault> {
         let content = &hashed.content;
         let path = path(&content.digest);
-        let found = self.size_of(&path).await?;
-        if found == Some(content.size) && self.stays(&path, hashed, &from).await? {
+        let found = self.look(&path).await?;
+        if let Some(there) = found.filter(|there| there.size == content.size)
+            && self.stays(&path, there, hashed, &from).await?
+        {
             return Ok(());
         }
         // What is on its way to be removed is gone after this.
@@ -230,18 +240,26 @@ impl Store {
 
     /// Whether an object of this size is there.
     pub(crate) async fn has(&self, path: &ObjectPath, size: u64) -> Result<bool, Fault> {
-        Ok(self.size_of(path).await? == Some(size))
+        let there = self.look(path).await?;
+        Ok(there.is_some_and(|there| there.size == size))
     }
 
-    /// The size of an object; none where there is none.
-    async fn size_of(&self, path: &ObjectPath) -> Result<Option<u64>, Fault> {
+    /// What an object is; nothing where there is none.
+    async fn look(&self, path: &ObjectPath) -> Result<Option<There>, Fault> {
         if let Some(file) = self.objects.file(path) {
             let found = std::fs::metadata(file).ok();
-            return Ok(found
-                .filter(|found| found.is_file())
-                .map(|found| found.len()));
+            return Ok(found.filter(|found| found.is_file()).map(|found| There {
+                size: found.len(),
+                written: found
+                    .modified()
+                    .ok()
+                    .and_then(|written| Timestamp::try_from(written).ok()),
+            }));
         }
-        Ok(self.objects.head(path).await?.map(|meta| meta.size))
+        Ok(self.objects.head(path).await?.map(|meta| There {
+            size: meta.size,
+            written: Some(meta.modified),
+        }))
     }
 
     /// Makes sure that a blob that is there is not removed before somebody can name
@@ -249,10 +267,11 @@ impl Store {
     async fn stays(
         &self,
         path: &ObjectPath,
+        there: There,
         hashed: &Hashed,
         from: &Source<'_>,
     ) -> Result<bool, Fault> {
-        let is_young = self.is_young(path).await?;
+        let is_young = self.was_written_lately(there).await?;
         // An old blob elsewhere is written again, whatever its bytes are.
         let content = &hashed.content;
         let is_compared = self.is_local() || is_young && self.mends;
@@ -294,17 +313,20 @@ impl Store {
         Ok(hasher.finish() == content.digest)
     }
 
+    /// Whether a blob is there, whole by its size and bytes, and will stay for a while.
+    pub(crate) async fn is_kept(&self, content: &Content) -> Result<bool, Fault> {
+        let Some(there) = self.look(&path(&content.digest)).await? else {
+            return Ok(false);
+        };
+        Ok(there.size == content.size
+            && self.was_written_lately(there).await?
+            && self.is_intact(content).await?)
+    }
+
     /// Whether a blob was written so lately that no collector removes it, by the clock
     /// of what dated it: the store's, or that of the file system.
-    pub(crate) async fn is_young(&self, path: &ObjectPath) -> Result<bool, Fault> {
-        let written = match self.objects.file(path) {
-            Some(file) => std::fs::metadata(file)
-                .and_then(|found| found.modified())
-                .ok()
-                .and_then(|written| Timestamp::try_from(written).ok()),
-            None => self.objects.head(path).await?.map(|meta| meta.modified),
-        };
-        let Some(written) = written else {
+    async fn was_written_lately(&self, there: There) -> Result<bool, Fault> {
+        let Some(written) = there.written else {
             return Ok(false);
         };
         // What is to come is as good as a clock that is wrong, but for the part of a
@@ -313,6 +335,14 @@ impl Store {
             .age(written.saturating_sub(SECOND).unwrap_or(written))
             .await?;
         Ok(age.is_some_and(|age| age < REFRESHED_AFTER))
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn is_young(&self, path: &ObjectPath) -> Result<bool, Fault> {
+        match self.look(path).await? {
+            Some(there) => self.was_written_lately(there).await,
+            None => Ok(false),
+        }
     }
 
     /// Dates a blob anew.

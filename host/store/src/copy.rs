@@ -91,7 +91,7 @@ impl Store {
         copied: &mut Copied,
         told: &impl Fn(u64),
     ) -> Result<(), Fault> {
-        if self.is_kept(content).await? {
+        if self.is_kept_whole(content).await? {
             copied.skipped += 1;
             copied.skipped_bytes += content.size;
             told(content.size);
@@ -124,7 +124,7 @@ impl Store {
 
     /// Whether a blob is there, with the list of its chunks, is what it should be, and
     /// will stay. It is read: to copy an artifact again is how it is mended.
-    async fn is_kept(&self, content: &Content) -> Result<bool, Fault> {
+    async fn is_kept_whole(&self, content: &Content) -> Result<bool, Fault> {
         if let Some(chunks) = content.chunks {
             let list = self.objects.head(&blobs::path(&chunks)).await?;
             let Some(list) = list else { return Ok(false) };
@@ -134,15 +134,11 @@ impl Store {
                 files: None,
                 chunks: None,
             };
-            let is_kept = self.is_young(&blobs::path(&chunks)).await?;
-            if !is_kept || !self.is_intact(&list).await? {
+            if !self.is_kept(&list).await? {
                 return Ok(false);
             }
         }
-        let path = blobs::path(&content.digest);
-        Ok(self.has(&path, content.size).await?
-            && self.is_young(&path).await?
-            && self.is_intact(content).await?)
+        self.is_kept(content).await
     }
 }
 

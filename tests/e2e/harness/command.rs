@@ -63,6 +63,12 @@ impl Wharf {
         self
     }
 
+    /// Sets variables.
+    pub(crate) fn envs(self, variables: &[(String, String)]) -> Self {
+        let set = |command: Self, (name, value): &(String, String)| command.env(name, value);
+        variables.iter().fold(self, set)
+    }
+
     /// Removes a variable.
     pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.environment.retain(|(known, _)| known != name);

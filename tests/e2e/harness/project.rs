@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use super::command::Wharf;
+use super::guest;
 
 /// A cache of compiled code that all tests share, so that each guest is
 /// compiled once; the owner's alone, as Wharf demands.
@@ -38,6 +39,16 @@ impl Project {
             project.write(name, content);
         }
         project
+    }
+
+    /// Adds guests, each at `FOLDER/NAME.wasm`.
+    pub(crate) fn with_guests(self, folder: &str, guests: &[&str]) -> Self {
+        fs::create_dir_all(self.path(folder)).expect("a new folder");
+        for name in guests {
+            let step = self.path(folder).join(format!("{name}.wasm"));
+            fs::copy(guest(name), step).expect("the guest is there");
+        }
+        self
     }
 
     pub(crate) fn folder(&self) -> &Path {

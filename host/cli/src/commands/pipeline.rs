@@ -78,20 +78,41 @@ fn draw(args: &Graph) -> Result<Ending, Ending> {
 fn run(args: &RunPipeline, only_plan: bool) -> Result<Ending, Ending> {
     surroundings::allow_open_files();
     let chosen = stack::choose(&args.file, &args.on)?;
-    let cache = surroundings::compile_cache(args.on.places.cache.as_deref());
-    let sandbox = surroundings::yielding_sandbox(cache)?;
-    let guests = Guests::start(chosen.resources.parallelism)?;
+    let runner = runner(args, &chosen)?;
     let cancel = surroundings::cancellation(&Committing::default())?;
     let reporter = Reporter::start(Style::choose(args.json, args.quiet), chosen.again.clone());
     let runtime = surroundings::runtime()?;
     let ended = runtime.block_on(async {
-        let preparing = prepare(args, &chosen, &sandbox, &reporter);
+        let preparing = prepare(args, &chosen, &runner.runner.sandbox, &reporter);
         let prepared = surroundings::unless_stopped(preparing, cancel.clone()).await?;
-        let parts = (sandbox, guests, reporter, cancel);
-        run_all(args, only_plan, prepared, chosen, parts).await
+        let requests = requests(args, &chosen, prepared)?;
+        check_inputs(&runner, &requests).await?;
+        match only_plan {
+            true => plan_all(&runner, requests, cancel, args.json).await,
+            false => run_all(&runner, requests, cancel, &reporter).await,
+        }
     });
     runtime.shutdown_background();
     ended
+}
+
+fn runner(args: &RunPipeline, chosen: &Chosen) -> Result<PipelineRunner, Fault> {
+    let cache = surroundings::compile_cache(args.on.places.cache.as_deref());
+    let store = chosen.store.clone();
+    Ok(PipelineRunner {
+        capacity: Arc::new(Capacity::new(&chosen.resources)),
+        runner: Arc::new(StepRunner {
+            sandbox: Arc::new(surroundings::yielding_sandbox(cache)?),
+            guests: Guests::start(chosen.resources.parallelism)?,
+            // Who runs all of it anew may do so because something is damaged.
+            store: match args.no_cache {
+                true => store.mending(),
+                false => store,
+            },
+            host: surroundings::host(),
+            clock: Arc::new(SystemClock::start()),
+        }),
+    })
 }
 
 /// What is known before anything runs.
@@ -126,38 +147,16 @@ async fn prepare(
 
 type Cancel = tokio::sync::watch::Receiver<Option<wharf_model::outcome::Cancellation>>;
 
-async fn run_all(
+/// The runs that are asked for: one, or one for each partition.
+fn requests(
     args: &RunPipeline,
-    only_plan: bool,
+    chosen: &Chosen,
     prepared: Prepared,
-    chosen: Chosen,
-    (sandbox, guests, reporter, cancel): (Sandbox, Guests, Reporter, Cancel),
-) -> Result<Ending, Ending> {
-    let Prepared {
-        loaded,
-        parameters,
-        slices,
-        grants,
-    } = prepared;
-    let resources = chosen.resources.clone();
-    let runner = PipelineRunner {
-        capacity: Arc::new(Capacity::new(&resources)),
-        runner: Arc::new(StepRunner {
-            sandbox: Arc::new(sandbox),
-            guests,
-            // Who runs all of it anew may do so because something is damaged.
-            store: match args.no_cache {
-                true => chosen.store.mending(),
-                false => chosen.store,
-            },
-            host: surroundings::host(),
-            clock: Arc::new(SystemClock::start()),
-        }),
-    };
-    let loaded = Arc::new(loaded);
-    let author = surroundings::author();
-    let name = name(&loaded);
-    let requests = slices.into_iter().map(|slice| {
+) -> Result<Vec<Arc<PipelineRequest>>, Fault> {
+    let name = name(&prepared.loaded);
+    let loaded = Arc::new(prepared.loaded);
+    let by = surroundings::author().by;
+    let requests = prepared.slices.into_iter().map(|slice| {
         let time = slice
             .as_ref()
             .map_or(DEFAULT_LOGICAL_TIME, |slice| slice.time);
@@ -165,35 +164,44 @@ async fn run_all(
             id: surroundings::new_run_id()?,
             loaded: loaded.clone(),
             name: name.clone(),
-            parameters: parameters.clone(),
+            parameters: prepared.parameters.clone(),
             logical_time: args.logical_time.unwrap_or(time),
             slice,
             selection: selection(args),
             continue_on_error: args.continue_on_error,
-            resources: resources.clone(),
-            grants: grants.clone(),
+            resources: chosen.resources.clone(),
+            grants: prepared.grants.clone(),
             stack: chosen.name.clone(),
-            by: author.by.clone(),
+            by: by.clone(),
         }))
     });
-    let requests: Vec<_> = requests.collect::<Result<_, Fault>>()?;
-    let mut problems = Vec::new();
-    for request in &requests {
-        problems.extend(runner.missing(request).await);
+    requests.collect()
+}
+
+/// What the runs are sure to need must be there before any of them starts.
+async fn check_inputs(
+    runner: &PipelineRunner,
+    requests: &[Arc<PipelineRequest>],
+) -> Result<(), Ending> {
+    let problems = runner.missing(requests).await;
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Ending::BadRequest(BadRequest { problems })),
     }
-    if !problems.is_empty() {
-        return Err(Ending::BadRequest(BadRequest { problems }));
-    }
-    if only_plan {
-        return plan_all(&runner, requests, cancel, args.json).await;
-    }
+}
+
+async fn run_all(
+    runner: &PipelineRunner,
+    requests: Vec<Arc<PipelineRequest>>,
+    cancel: Cancel,
+    reporter: &Reporter,
+) -> Result<Ending, Ending> {
     let runs = requests.into_iter().map(|request| {
         let (events, received) = unbounded_channel();
         let connections = Connections {
             events,
             cancel: cancel.clone(),
         };
-        let (runner, reporter) = (&runner, &reporter);
         async move {
             let (ended, shown) =
                 tokio::join!(runner.run(request, connections), reporter.show(received));

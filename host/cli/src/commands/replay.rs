@@ -1,6 +1,6 @@
 //! `wharf replay`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,11 +12,11 @@ use wharf_model::{ErrorKind, Fault, Record};
 use wharf_runner::Committing;
 use wharf_runner::replay::{Difference, Replayer, Verdict};
 use wharf_runner::stored::{Guests, StepRunner};
-use wharf_store::{FoundRun, Store};
+use wharf_store::Store;
 
 use crate::args;
 use crate::ending::Ending;
-use crate::found::PipelineRun;
+use crate::found::Found;
 use crate::report::{err, inert, out};
 use crate::stack;
 use crate::surroundings::{self, SystemClock};
@@ -165,21 +165,14 @@ impl Step {
 
 /// The steps that are meant, each once: of several with one commit, only the first ran.
 async fn steps(args: &args::Replay, from: &Store) -> Result<Vec<Step>, Fault> {
-    let FoundRun::Pipeline(id) = from.find_run(&args.run.run).await? else {
-        return match args.run.find(from).await? {
-            crate::found::Found::Step(record) => Ok(vec![Step::Single(record)]),
-            crate::found::Found::Pipeline(_) => Ok(Vec::new()),
-        };
+    let run = match args.run.find_run(from).await? {
+        Found::Step(record) => return Ok(vec![Step::Single(record)]),
+        Found::Pipeline(run) => run,
     };
-    let (started, ended) = from.pipeline_run(&id).await?;
-    let run = PipelineRun { started, ended };
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let ends = args.run.ends(&run)?.into_iter();
     let ends = ends.filter(|end| end.commit.is_some() || end.attempt.is_some());
-    let ends = ends.filter(|end| {
-        end.commit
-            .is_none_or(|commit| seen.insert(commit, ()).is_none())
-    });
+    let ends = ends.filter(|end| end.commit.is_none_or(|commit| seen.insert(commit)));
     Ok(ends.map(|end| Step::Of(Box::new(end.clone()))).collect())
 }
 

@@ -1,22 +1,15 @@
 //! `wharf runs`.
 
 use serde_json::{Value as Json, json};
-use wharf_model::record::{RunId, Timings};
-use wharf_model::{Fault, Record};
-use wharf_store::{FoundRun, Store};
+use wharf_model::Fault;
+use wharf_model::record::RunId;
 
 use crate::args;
 use crate::ending::Ending;
-use crate::found::PipelineRun;
+use crate::found::{Found, PipelineRun};
 use crate::report::table::Table;
 use crate::report::{duration, file_name, inert, out};
 use crate::{stack, surroundings};
-
-/// A run in the list.
-enum Run {
-    Step(Box<Record>),
-    Pipeline(Box<PipelineRun>),
-}
 
 pub(crate) fn runs(args: &args::Runs) -> Result<(), Ending> {
     let store = stack::existing_store(&args.within)?;
@@ -28,7 +21,7 @@ pub(crate) fn runs(args: &args::Runs) -> Result<(), Ending> {
                 break;
             }
             // One record that cannot be read must not hide the others.
-            match read(&store, one).await {
+            match Found::read(&store, one).await {
                 Ok(run) => runs.push(run),
                 Err(fault) => tracing::warn!(%fault),
             }
@@ -47,22 +40,12 @@ pub(crate) fn runs(args: &args::Runs) -> Result<(), Ending> {
     Ok(())
 }
 
-async fn read(store: &Store, found: &FoundRun) -> Result<Run, Fault> {
-    match found {
-        FoundRun::Step(id) => Ok(Run::Step(Box::new(store.run(id).await?))),
-        FoundRun::Pipeline(id) => {
-            let (started, ended) = store.pipeline_run(id).await?;
-            Ok(Run::Pipeline(Box::new(PipelineRun { started, ended })))
-        }
-    }
-}
-
 /// The record of a step; of a pipeline, what it was asked to do, with its outcome and
 /// how many steps ended how.
-fn as_json(run: &Run) -> Result<Json, Fault> {
+fn as_json(run: &Found) -> Result<Json, Fault> {
     match run {
-        Run::Step(record) => serde_json::to_value(record).map_err(Fault::internal),
-        Run::Pipeline(run) => {
+        Found::Step(record) => serde_json::to_value(record).map_err(Fault::internal),
+        Found::Pipeline(run) => {
             let mut json = serde_json::to_value(&run.started).map_err(Fault::internal)?;
             if let Some(ended) = &run.ended {
                 json["outcome"] = json!(ended.outcome);
@@ -76,22 +59,22 @@ fn as_json(run: &Run) -> Result<Json, Fault> {
     }
 }
 
-fn table(runs: &[Run]) -> String {
+fn table(runs: &[Found]) -> String {
     let mut table = Table::new(["RUN", "STARTED", "WHAT", "TOOK", "OUTCOME"]);
     runs.iter().for_each(|run| table.row(row(run)));
     table.to_string()
 }
 
-fn row(run: &Run) -> [String; 5] {
+fn row(run: &Found) -> [String; 5] {
     match run {
-        Run::Step(record) => [
+        Found::Step(record) => [
             short(&record.id),
             started(record.timings.started),
             file_name(&record.step.reference),
-            duration(took_us(&record.timings)),
+            duration(record.timings.took_us()),
             record.outcome.word(),
         ],
-        Run::Pipeline(run) => {
+        Found::Pipeline(run) => {
             let PipelineRun {
                 started: asked,
                 ended,
@@ -112,10 +95,6 @@ fn row(run: &Run) -> [String; 5] {
             ]
         }
     }
-}
-
-fn took_us(timings: &Timings) -> u64 {
-    timings.prepare_us + timings.stage_us + timings.invoke_us + timings.publish_us
 }
 
 fn started(at: jiff::Timestamp) -> String {

@@ -233,9 +233,7 @@ impl View {
 }
 
 fn summary(record: &Record, store: Option<&Store>, colour: bool) {
-    let timings = &record.timings;
-    let took =
-        duration(timings.prepare_us + timings.stage_us + timings.invoke_us + timings.publish_us);
+    let took = duration(record.timings.took_us());
     match &record.outcome {
         Outcome::Succeeded { .. } => {
             err(&format!(

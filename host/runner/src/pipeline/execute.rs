@@ -16,7 +16,7 @@ use wharf_model::pipeline_run::StepStatus;
 use wharf_model::plan::Shape;
 use wharf_model::record::{PipelineStep, RunId};
 use wharf_model::signature::Arity;
-use wharf_model::{Digest, ErrorKind, Fault, Grants, Limits, Outcome, Record};
+use wharf_model::{Digest, ErrorKind, Fault, Limits, Outcome, Record};
 
 use super::pinned::{Pinned, check_is_tree};
 use super::plan::Before;
@@ -131,23 +131,6 @@ impl Shared {
     pub(super) fn tell(&self, event: PipelineEvent) {
         // Nobody may be listening.
         let _ = self.connections.events.send(event);
-    }
-
-    /// What a step is granted.
-    fn grants(&self, step: &CheckedStep) -> Grants {
-        use wharf_model::grants::Grant;
-        let mut grants = Grants::default();
-        for grant in &step.grants {
-            match grant {
-                Grant::Clock => grants.clock = true,
-                Grant::Entropy => grants.entropy = true,
-                Grant::Env { name } => {
-                    let value = self.request.grants.env.get(name).cloned();
-                    grants.env.insert(name.clone(), value.unwrap_or_default());
-                }
-            }
-        }
-        grants
     }
 
     /// Runs an item, or finds it committed.
@@ -428,7 +411,7 @@ impl Shared {
             arguments,
             program_arguments,
             limits: limits_of(step, &request.resources),
-            grants: self.grants(step),
+            grants: request.grants.only(&step.grants),
             logical_time: request.logical_time,
             partition: request.slice.as_ref().map(|slice| slice.name.clone()),
             seed: step.seed,

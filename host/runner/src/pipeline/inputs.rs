@@ -2,6 +2,7 @@
 //! missing is told at once, not when its step begins.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use wharf_model::Fault;
 use wharf_model::pipeline::CheckedStep;
@@ -18,8 +19,32 @@ use super::scope::{Handle, RunScope, StepState};
 const LOOKED_AT: usize = 1000;
 
 /// Artifacts that are not there although the file or the command line names them, for
-/// steps that nothing can skip.
-pub(super) async fn missing(store: &Store, request: &PipelineRequest) -> Vec<Problem> {
+/// steps that nothing can skip. Each is looked for once, however many runs need it.
+pub(super) async fn missing(store: &Store, requests: &[Arc<PipelineRequest>]) -> Vec<Problem> {
+    let mut looked = BTreeMap::new();
+    let mut problems = Vec::new();
+    for request in requests {
+        let partition = request.slice.as_ref();
+        let partition = partition.map(|slice| format!(", partition {}", slice.name));
+        let partition = partition.unwrap_or_default();
+        for (name, (handle, shape, (step, parameter))) in wanted(request) {
+            if !looked.contains_key(&name) {
+                looked.insert(name.clone(), look(store, &handle, shape).await);
+            }
+            if let Some(Err(fault)) = looked.get(&name) {
+                problems.push(Problem {
+                    kind: fault.kind(),
+                    message: format!("{fault} (`{parameter}` of the step `{step}`{partition})"),
+                    hint: fault.advice().map(str::to_owned),
+                });
+            }
+        }
+    }
+    problems
+}
+
+/// What a run is sure to need, each once.
+fn wanted(request: &PipelineRequest) -> WantedBy<'_> {
     let steps = &request.loaded.checked.steps;
     let states = vec![StepState::default(); steps.len()];
     let scope = RunScope {
@@ -36,34 +61,21 @@ pub(super) async fn missing(store: &Store, request: &PipelineRequest) -> Vec<Pro
         let is_wanted = matches!(step.is_wanted(&scope), Ok(true));
         let is_certain = is_wanted && step.depends_on.iter().all(|on| certain[*on]);
         certain.push(is_certain);
-        if is_certain && is_chosen(step, request) {
-            // A list that is not known yet, or is none, is seen when the step begins.
-            let items = step.items(&scope).unwrap_or_default();
-            match items {
-                None => collect(step, &scope, &mut wanted),
-                Some(items) => {
-                    for item in items.iter().take(LOOKED_AT) {
-                        let item = Some(item);
-                        collect(step, &RunScope { item, ..scope }, &mut wanted);
-                    }
+        if !(is_certain && is_chosen(step, request)) {
+            continue;
+        }
+        // A list that is not known yet, or is none, is seen when the step begins.
+        match step.items(&scope).unwrap_or_default() {
+            None => collect(step, &scope, &mut wanted),
+            Some(items) => {
+                for item in items.iter().take(LOOKED_AT) {
+                    let item = Some(item);
+                    collect(step, &RunScope { item, ..scope }, &mut wanted);
                 }
             }
         }
     }
-    let partition = request.slice.as_ref();
-    let partition = partition.map(|slice| format!(", partition {}", slice.name));
-    let partition = partition.unwrap_or_default();
-    let mut problems = Vec::new();
-    for (handle, shape, (step, parameter)) in wanted.values() {
-        if let Err(fault) = look(store, handle, *shape).await {
-            problems.push(Problem {
-                kind: fault.kind(),
-                message: format!("{fault} (`{parameter}` of the step `{step}`{partition})"),
-                hint: fault.advice().map(str::to_owned),
-            });
-        }
-    }
-    problems
+    wanted
 }
 
 fn is_chosen(step: &CheckedStep, request: &PipelineRequest) -> bool {

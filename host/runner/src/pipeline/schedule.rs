@@ -84,9 +84,9 @@ impl PipelineRunner {
         Ok(ended)
     }
 
-    /// The inputs that a run is sure to need, and that are not there.
-    pub async fn missing(&self, request: &PipelineRequest) -> Vec<Problem> {
-        super::inputs::missing(&self.runner.store, request).await
+    /// The inputs that some runs are sure to need, and that are not there.
+    pub async fn missing(&self, requests: &[Arc<PipelineRequest>]) -> Vec<Problem> {
+        super::inputs::missing(&self.runner.store, requests).await
     }
 
     /// Says what a run would do, and does nothing.
@@ -568,7 +568,9 @@ impl Schedule {
         let is_publisher = self.step(index).uses.is_none();
         let began = self.shared.runner.clock.elapsed();
         match self.publish_all(index).await {
-            Ok(()) if is_publisher => self.publisher_ended(index, began),
+            Ok(()) if is_publisher => {
+                self.step_ended_since(began, index, StepStatus::Succeeded, None);
+            }
             Ok(()) => self.release(index),
             Err((status, message, retryable)) => {
                 if status == StepStatus::Failed {
@@ -649,6 +651,18 @@ impl Schedule {
 
     /// A step has ended as a whole, without items that have.
     fn step_ended(&mut self, index: usize, status: StepStatus, message: Option<String>) {
+        let now = self.shared.runner.clock.elapsed();
+        self.step_ended_since(now, index, status, message);
+    }
+
+    /// The same, where it has taken some time.
+    fn step_ended_since(
+        &mut self,
+        began: Duration,
+        index: usize,
+        status: StepStatus,
+        message: Option<String>,
+    ) {
         let of = StepOf {
             step: self.step(index).name.clone(),
             item: None,
@@ -656,19 +670,6 @@ impl Schedule {
         self.states[index].status = Some(status);
         if self.role[index] != Role::Out {
             let end = self.unstarted(index, 0, of, status, message);
-            self.tell_end(&end);
-        }
-        self.release(index);
-    }
-
-    /// A step has ended that only publishes.
-    fn publisher_ended(&mut self, index: usize, began: Duration) {
-        let of = StepOf {
-            step: self.step(index).name.clone(),
-            item: None,
-        };
-        if self.role[index] != Role::Out {
-            let end = self.unstarted(index, 0, of, StepStatus::Succeeded, None);
             self.tell_end(&ItemEnd { began, ..end });
         }
         self.release(index);

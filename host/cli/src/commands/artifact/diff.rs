@@ -8,11 +8,10 @@ use wharf_model::artifact::Version;
 use wharf_model::{Content, Fault};
 use wharf_store::Store;
 
-use super::show::clean;
 use super::{named, shown};
 use crate::args::artifact::Diff;
 use crate::ending::Ending;
-use crate::report::bytes;
+use crate::report::{bytes, plain};
 
 /// One difference.
 #[derive(Debug, PartialEq, Serialize)]
@@ -44,7 +43,7 @@ pub(super) async fn diff(args: &Diff) -> Result<(), Ending> {
         lines.push("the content is the same".to_owned());
     }
     lines.extend(changes.iter().map(Change::line));
-    let text: Vec<_> = lines.iter().map(|line| clean(line)).collect();
+    let text: Vec<_> = lines.iter().map(|line| plain(line)).collect();
     let json = json!({"before": before, "after": after, "same-content": same, "changes": changes});
     args.common.print(&json, &text.join("\n"))
 }

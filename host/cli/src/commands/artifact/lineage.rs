@@ -4,10 +4,10 @@ use serde_json::json;
 use wharf_model::record::Artifact;
 use wharf_store::Ancestor;
 
-use super::show::clean;
 use super::{named, shown};
 use crate::args::artifact::Show;
 use crate::ending::Ending;
+use crate::report::plain;
 
 pub(super) async fn lineage(args: &Show) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
@@ -20,7 +20,7 @@ pub(super) async fn lineage(args: &Show) -> Result<(), Ending> {
     ancestors
         .iter()
         .for_each(|ancestor| step(ancestor, &mut lines));
-    let text: Vec<_> = lines.iter().map(|line| clean(line)).collect();
+    let text: Vec<_> = lines.iter().map(|line| plain(line)).collect();
     args.common.print(
         &json!({"version": version, "steps": ancestors}),
         &text.join("\n"),

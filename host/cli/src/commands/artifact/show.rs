@@ -7,7 +7,7 @@ use super::list::when;
 use super::{named, shown};
 use crate::args::artifact::Show;
 use crate::ending::Ending;
-pub(super) use crate::report::plain as clean;
+use crate::report::plain;
 
 pub(super) async fn show(args: &Show) -> Result<(), Ending> {
     let store = args.common.existing_store()?;
@@ -39,7 +39,7 @@ pub(super) async fn show(args: &Show) -> Result<(), Ending> {
         lines.push("tags".to_owned());
         lines.extend(history.iter().map(history_line));
     }
-    let text: Vec<_> = lines.iter().map(|line| clean(line)).collect();
+    let text: Vec<_> = lines.iter().map(|line| plain(line)).collect();
     args.common.print(
         &json!({"version": version, "tags": history}),
         &text.join("\n"),

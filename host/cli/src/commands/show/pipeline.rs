@@ -68,10 +68,7 @@ pub(super) fn as_text(run: &PipelineRun, logged: &[(StepOf, Event)]) -> String {
     }
     let at = started.started.strftime("%Y-%m-%d %H:%M:%S UTC");
     lines.add("started", &plain(&format!("{at} by {}", started.by)));
-    let host = &started.host;
-    let (version, wasmtime) = (&host.version, &host.wasmtime);
-    let host = format!("wharf {version} (wasmtime {wasmtime}) on {}", host.platform);
-    lines.add("host", &host);
+    lines.add("host", &started.host.to_string());
     for (of, event) in logged {
         if let Some(line) = events::line(event) {
             lines.add("log", &format!("{of} | {line}"));

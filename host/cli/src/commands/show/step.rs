@@ -83,14 +83,7 @@ pub(super) fn as_text(record: &Record, logged: &[Event]) -> String {
     line("limits", &limits_line(record));
     line("used", &used_line(record));
     line("took", &took_line(record));
-    let host = &record.host;
-    line(
-        "host",
-        &format!(
-            "wharf {} (wasmtime {}) on {}",
-            host.version, host.wasmtime, host.platform
-        ),
-    );
+    line("host", &record.host.to_string());
     logged
         .iter()
         .filter_map(events::line)

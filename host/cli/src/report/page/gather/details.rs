@@ -6,7 +6,7 @@ use wharf_model::{Record, record};
 
 use super::super::data::{Artifact, Details};
 use super::super::limits::{self, cut, few};
-use super::{host, time, values};
+use super::{time, values};
 use crate::report::{bytes, duration};
 
 /// How a run ended, in the terms of a pipeline.
@@ -18,19 +18,6 @@ pub(super) const fn status(outcome: &Outcome) -> StepStatus {
         }
         Outcome::Cancelled { .. } => StepStatus::Cancelled,
     }
-}
-
-/// How long a run took, in microseconds.
-pub(super) fn took(record: &Record) -> u64 {
-    let timings = &record.timings;
-    [
-        timings.prepare_us,
-        timings.stage_us,
-        timings.invoke_us,
-        timings.publish_us,
-    ]
-    .into_iter()
-    .fold(0, u64::saturating_add)
 }
 
 /// What a record says.
@@ -151,6 +138,6 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
     facts.extend(partition.map(|partition| ("partition", cut(partition, limits::NAME))));
     facts.extend(record.seed.map(|seed| ("seed", seed.to_string())));
     facts.extend(record.key.map(|key| ("key", key.to_string())));
-    facts.push(("host", cut(&host(&record.host), limits::NAME)));
+    facts.push(("host", cut(&record.host.to_string(), limits::NAME)));
     facts
 }

@@ -15,7 +15,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
 use wharf_model::event::Event;
 use wharf_model::pipeline_run::StepEnd;
-use wharf_model::record::Host;
 use wharf_model::{Digest, Fault, Record};
 use wharf_store::{FoundRun, Store};
 
@@ -76,11 +75,7 @@ fn name_of(end: &StepEnd) -> Option<String> {
 }
 
 async fn read(store: &Store, end: &StepEnd) -> Option<Record> {
-    let read = match (&end.commit, &end.attempt) {
-        (Some(commit), _) => store.commit_of(commit).await,
-        (None, Some(attempt)) => store.run(attempt).await.map(Some),
-        (None, None) => Ok(None),
-    };
+    let read = store.record_of(end).await;
     // A page without one record is worth more than none.
     read.unwrap_or_else(|fault| {
         tracing::warn!(%fault);
@@ -101,13 +96,6 @@ async fn events(store: &Store, record: Option<&Record>) -> Vec<Event> {
 
 fn time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
-}
-
-fn host(host: &Host) -> String {
-    format!(
-        "wharf {} (wasmtime {}) on {}",
-        host.version, host.wasmtime, host.platform
-    )
 }
 
 /// Values by name, as JSON.

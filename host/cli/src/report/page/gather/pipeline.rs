@@ -16,7 +16,7 @@ use super::super::limits::{self, cut, few};
 use super::logs::{Metrics, logs};
 use super::made::made;
 use super::timeline::{timeline, worse};
-use super::{REQUESTS, Records, details, events, host, time, values};
+use super::{REQUESTS, Records, details, events, time, values};
 use crate::report::duration;
 
 /// How the items of a step ended, or it itself.
@@ -145,7 +145,7 @@ fn facts(started: &Started, ended: Option<&Ended>) -> Vec<(&'static str, String)
     }
     let text = |text: &String| cut(text, limits::NAME);
     facts.push(("by", text(&started.by)));
-    facts.push(("host", text(&host(&started.host))));
+    facts.push(("host", text(&started.host.to_string())));
     facts.extend(started.stack.as_ref().map(|stack| ("stack", text(stack))));
     facts.extend(started.partition.as_ref().map(|it| ("partition", text(it))));
     facts.push(("logical time", started.logical_time.to_string()));

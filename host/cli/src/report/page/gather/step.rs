@@ -9,14 +9,14 @@ use wharf_store::Store;
 use super::super::data::{Bar, Item, Page, Row, Step, Timeline};
 use super::super::limits::{self, cut};
 use super::logs::{Metrics, logs};
-use super::{details, host, lineage, time, values};
+use super::{details, lineage, time, values};
 use crate::report::duration;
 
 pub(super) async fn gather(store: &Store, id: &RunId) -> Result<Page, Fault> {
     let record = store.run(id).await?;
     let events = store.events(id).await?;
     let status = details::status(&record.outcome);
-    let took = details::took(&record);
+    let took = record.timings.took_us();
     let mut metrics = Metrics::default();
     metrics.add("", &events);
     let (plots, more_plots) = metrics.plots();
@@ -38,7 +38,7 @@ pub(super) async fn gather(store: &Store, id: &RunId) -> Result<Page, Fault> {
         );
         facts.push(("pipeline", cut(&attempt, limits::NAME)));
     }
-    facts.push(("host", cut(&host(&record.host), limits::NAME)));
+    facts.push(("host", cut(&record.host.to_string(), limits::NAME)));
     facts.push(("logical time", record.logical_time.to_string()));
     let partition = record.partition.as_ref();
     facts.extend(partition.map(|partition| ("partition", cut(partition, limits::NAME))));
