@@ -30,4 +30,5 @@ mod replay;
 mod report;
 mod stacks;
 mod streaming;
+mod tls;
 mod typed;

@@ -70,6 +70,7 @@ pub(crate) fn run(context: &Context, bench: &Bench) -> Result<()> {
             .args(["--config", AS_GUESTS]),
     )?;
     let programs = context.target().join("release");
+    let work = context.target().join("bench");
     let mut measure = Command::new(programs.join("wharf-bench"));
     measure
         .args(bench.json.then_some("--json"))
@@ -85,7 +86,9 @@ pub(crate) fn run(context: &Context, bench: &Bench) -> Result<()> {
         .arg("--guests")
         .arg(context.guests())
         .arg("--work")
-        .arg(context.target().join("bench"));
+        .arg(&work)
+        // The server of this one measurement makes it.
+        .env("SSL_CERT_FILE", work.join("certificate.pem"));
     process::show(&mut measure)
 }
 

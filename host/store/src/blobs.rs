@@ -14,7 +14,6 @@
 //! replace what has their name.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use wharf_model::{Content, Digest, ErrorKind, Fault};
 use crate::Store;
 use crate::chunks::{BlobHasher, Hashed};
 use crate::durable::temporary;
+use crate::hashing;
 
 /// Where blobs are.
 pub(crate) const BLOBS: &str = "blobs/sha256";
@@ -42,8 +42,8 @@ pub(crate) const REFRESHED_AFTER: Duration = Duration::from_secs(3600);
 /// damaged on its way.
 pub(crate) const READINGS: u32 = 3;
 
-/// Bytes that are read at a time to be hashed.
-const READ_BYTES: usize = 1 << 20;
+/// Up to this size, a blob is read whole to be compared.
+const SMALL_BYTES: u64 = 1 << 20;
 /// What a time in whole seconds may be behind.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -292,12 +292,12 @@ impl Store {
     pub(crate) async fn is_intact(&self, content: &Content) -> Result<bool, Fault> {
         let path = path(&content.digest);
         // Small, and compared by the thousand: a thread for each would take longer.
-        if content.size <= READ_BYTES as u64 {
+        if content.size <= SMALL_BYTES {
             let found = self.objects.read(&path).await?;
             return Ok(found.is_some_and(|found| Digest::of(&found) == content.digest));
         }
         if let Some(file) = self.objects.file(&path) {
-            let hashing = tokio::task::spawn_blocking(move || hash_all(&file));
+            let hashing = tokio::task::spawn_blocking(move || hashing::digest(&file));
             // What cannot be read is not there.
             let found = hashing.await.map_err(Fault::internal)?;
             return Ok(found.is_ok_and(|found| found == content.digest));
@@ -414,18 +414,6 @@ fn date_now(file: &File) -> std::io::Result<()> {
     Ok(futimens(file, &now)?)
 }
 
-fn hash_all(path: &Path) -> std::io::Result<Digest> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        match fill(&mut file, &mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            read => hasher.update(&buffer[..read]),
-        };
-    }
-}
-
 fn open(path: &Path) -> Result<File, Fault> {
     File::open(path).map_err(|error| Fault::io("read", path, &error))
 }
@@ -440,45 +428,12 @@ fn spool_file(spool: NamedTempFile, path: &Path) -> std::io::Result<(TempPath, H
     use std::io::Write;
     let mut spool = spool;
     let mut from = File::open(path)?;
-    let hashed = hash(&mut from, |bytes| spool.as_file_mut().write_all(bytes))?;
+    let hashed = hashing::hash(&mut from, |bytes| spool.as_file_mut().write_all(bytes))?;
     Ok((spool.into_temp_path(), hashed))
 }
 
 async fn hash_file(file: &File) -> std::io::Result<Hashed> {
     let mut file = file.try_clone()?;
-    let hashing = tokio::task::spawn_blocking(move || hash(&mut file, |_| Ok(())));
+    let hashing = tokio::task::spawn_blocking(move || hashing::hash(&mut file, |_| Ok(())));
     hashing.await?
-}
-
-fn hash(
-    from: &mut File,
-    mut also: impl FnMut(&[u8]) -> std::io::Result<()>,
-) -> std::io::Result<Hashed> {
-    let mut hasher = BlobHasher::default();
-    let mut buffers = [vec![0; READ_BYTES], vec![0; READ_BYTES]];
-    let mut length = fill(from, &mut buffers[0])?;
-    while length > 0 {
-        let [now, next] = &mut buffers;
-        let read = hasher.update_while(&now[..length], || {
-            also(&now[..length])?;
-            fill(from, next)
-        });
-        length = read?;
-        buffers.swap(0, 1);
-    }
-    Ok(hasher.finish())
-}
-
-/// Reads as much as there is room for, less only at the end.
-fn fill(from: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

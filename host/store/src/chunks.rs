@@ -58,6 +58,11 @@ impl ChunkHasher {
         self.chunk.reset();
     }
 
+    /// Bytes so far.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The hashes of the chunks so far, and of what there is of the last one.
     fn hashes(mut self) -> Vec<u8> {
         if !self.size.is_multiple_of(CHUNK_BYTES) {
@@ -91,21 +96,6 @@ impl BlobHasher {
     pub fn update(&mut self, bytes: &[u8]) {
         self.whole.update(bytes);
         self.chunks.update(bytes);
-    }
-
-    /// Adds bytes that are many, on two threads, and does something meanwhile.
-    pub(crate) fn update_while<T>(&mut self, bytes: &[u8], work: impl FnOnce() -> T) -> T {
-        let Self { whole, chunks } = self;
-        if bytes.len() < CHUNK_BYTES as usize {
-            whole.update(bytes);
-            chunks.update(bytes);
-            return work();
-        }
-        std::thread::scope(|scope| {
-            scope.spawn(|| whole.update(bytes));
-            chunks.update(bytes);
-            work()
-        })
     }
 
     /// What all that was added is.

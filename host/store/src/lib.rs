@@ -6,7 +6,8 @@
 //! ```text
 //! objects     writes and reads objects: the only place that talks to object_store
 //! durable     the same for files of this machine, many at a time; syncing
-//! blobs       bytes named by their digest; chunks, reader, upload, trees
+//! blobs       bytes named by their digest; chunks, hashing, reader, upload,
+//!             transfers, trees
 //! records     JSON with a checksum; runs, commits, artifacts: what is recorded
 //! reach, gc, verify, copy     what goes over all of it
 //! cache       blobs of a store elsewhere, on this machine
@@ -24,6 +25,7 @@ mod durable;
 mod find;
 mod folder;
 mod gc;
+mod hashing;
 mod lineage;
 mod location;
 mod objects;
@@ -33,6 +35,7 @@ mod reader;
 mod records;
 mod runs;
 mod syncing;
+mod transfers;
 mod trees;
 mod upload;
 mod verify;

@@ -225,7 +225,10 @@ fn s3(bucket: &str, settings: &Settings) -> Connected {
         .with_client_options(client().with_allow_http(plain))
         .with_retry(retries())
         // Damaged on the way, an upload is refused.
-        .with_checksum_algorithm(Checksum::SHA256);
+        .with_checksum_algorithm(Checksum::SHA256)
+        // The checksum is signed, and with TLS nobody changes what it is of. To sign
+        // what is sent once more would make the service hash it twice.
+        .with_unsigned_payload(!plain);
     let configure = |builder: AmazonS3Builder, (key, value)| builder.with_config(key, value);
     let builder = known.into_iter().fold(builder, configure);
     // Last: a setting may name a bucket, and the URL says which one is meant.

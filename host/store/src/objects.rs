@@ -337,6 +337,7 @@ impl Objects {
         let uploaded = uploaded.await;
         match uploaded.map_err(|error| self.fault(&format!("write `{path}`"), &error))? {
             Ok(()) => Ok(()),
+            Err(UploadError::Host(fault)) => Err(fault),
             Err(_) => {
                 let message = format!("what becomes `{path}` changed while it was read");
                 Err(Fault::new(ErrorKind::InputChanged, message).hint("try again"))
@@ -522,6 +523,8 @@ impl Objects {
             }
             _ if text.contains("RequestTimeTooSkewed") => fault(ErrorKind::Denied)
                 .hint("the clock of this machine differs from the store's: set it"),
+            _ if is_untrusted(error) => fault(ErrorKind::Denied)
+                .hint("set SSL_CERT_FILE to a file with the certificates that you trust"),
             _ if is_no_bucket(&text) => {
                 fault(ErrorKind::Denied).hint("create the bucket, or check its name")
             }
@@ -581,20 +584,39 @@ pub(crate) fn compare(found: Bytes, wanted: &Bytes) -> Created {
 
 /// Whether what failed may succeed when it is tried again.
 fn may_pass(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Generic { .. }
-            | Error::AlreadyExists { .. }
-            | Error::Precondition { .. }
-            | Error::JoinError { .. }
-    )
+    !is_untrusted(error)
+        && matches!(
+            error,
+            Error::Generic { .. }
+                | Error::AlreadyExists { .. }
+                | Error::Precondition { .. }
+                | Error::JoinError { .. }
+        )
+}
+
+/// Whether the service has a certificate that is not to be trusted.
+fn is_untrusted(error: &Error) -> bool {
+    root(error).to_string().contains("certificate")
+}
+
+/// What is at the bottom of an error.
+fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root
 }
 
 /// An error in one line, and not longer than people read: services answer with
-/// pages of XML.
+/// pages of XML. What object_store leaves out is why a request could not be sent.
 fn said(error: &Error) -> String {
     const MOST: usize = 400;
-    let text = error.to_string();
+    let mut text = error.to_string();
+    let root = root(error).to_string();
+    if !text.contains(&root) {
+        text = format!("{text}: {root}");
+    }
     let words: Vec<_> = text.split_whitespace().collect();
     let line = words.join(" ");
     match line.char_indices().nth(MOST) {

@@ -22,6 +22,7 @@ use wharf_model::{Content, Digest, ErrorKind, Fault};
 use crate::Store;
 use crate::blobs::{self, READINGS};
 use crate::chunks::{CHUNK_BYTES, ChunkList, WHOLE_BYTES};
+use crate::transfers;
 
 /// Chunks that are fetched by one request: 8 MiB, which a request is worth.
 const GROUP_CHUNKS: u64 = 8;
@@ -213,7 +214,7 @@ struct Fetched {
     /// The file's name, until it is an entry of the cache.
     temporary: Mutex<Option<TempPath>>,
     store: Store,
-    /// Where requests are made: whoever reads may have a runtime without them.
+    /// Where requests are made: whoever reads may have a runtime without sockets.
     runtime: Handle,
 }
 
@@ -478,7 +479,7 @@ impl Store {
             was_cached,
             temporary: Mutex::new(temporary),
             store: self.clone(),
-            runtime: Handle::current(),
+            runtime: transfers::threads()?.clone(),
         })))
     }
 

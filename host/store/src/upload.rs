@@ -6,15 +6,17 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use object_store::path::Path as ObjectPath;
 use object_store::{Error, MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::task::JoinSet;
+use wharf_model::Fault;
 use wharf_model::digest::Hasher;
 
 use crate::chunks::{ChunkHasher, Hashed};
+use crate::transfers;
 
 /// Up to this size, one request is faster than several.
 pub(crate) const WHOLE_BYTES: u64 = 16 << 20;
@@ -30,6 +32,7 @@ pub(crate) enum UploadError {
     /// The bytes are not those that were meant.
     Changed,
     Store(Error),
+    Host(Fault),
 }
 
 impl From<Error> for UploadError {
@@ -49,6 +52,7 @@ pub(crate) async fn upload(
     let mut reading = HashedFile {
         file: Arc::new(file.try_clone().map_err(unread)?),
         hasher: Check::new(hashed),
+        buffers: Buffers::default(),
     };
     if size <= WHOLE_BYTES {
         let bytes = reading.read(0, size).await?;
@@ -90,12 +94,13 @@ async fn send(
     on_their_way: &mut JoinSet<object_store::Result<()>>,
 ) -> Result<(), UploadError> {
     let part = part_bytes(size);
+    let threads = transfers::threads().map_err(UploadError::Host)?;
     for offset in (0..size).step_by(part as usize) {
         if on_their_way.len() >= AT_A_TIME {
             check(on_their_way.join_next().await)?;
         }
         let bytes = file.read(offset, part.min(size - offset)).await?;
-        on_their_way.spawn(upload.put_part(bytes.into()));
+        on_their_way.spawn_on(upload.put_part(bytes.into()), threads);
     }
     while !on_their_way.is_empty() {
         check(on_their_way.join_next().await)?;
@@ -149,6 +154,7 @@ impl Check {
 struct HashedFile {
     file: Arc<File>,
     hasher: Check,
+    buffers: Buffers,
 }
 
 impl HashedFile {
@@ -157,17 +163,18 @@ impl HashedFile {
             self.file.clone(),
             std::mem::replace(&mut self.hasher, Check::Whole(Hasher::new())),
         );
+        let mut buffer = self.buffers.take();
         let read = move || {
-            let mut bytes = vec![0; size as usize];
-            file.read_exact_at(&mut bytes, offset).map(|()| {
-                hasher.update(&bytes);
-                (bytes, hasher)
+            buffer.bytes.resize(size as usize, 0);
+            file.read_exact_at(&mut buffer.bytes, offset).map(|()| {
+                hasher.update(&buffer.bytes);
+                (Bytes::from_owner(buffer), hasher)
             })
         };
         let read = tokio::task::spawn_blocking(read).await;
         let (bytes, hasher) = read.map_err(Error::from)?.map_err(unread)?;
         self.hasher = hasher;
-        Ok(bytes.into())
+        Ok(bytes)
     }
 
     fn check(self, hashed: &Hashed) -> Result<(), UploadError> {
@@ -175,6 +182,40 @@ impl HashedFile {
             true => Ok(()),
             false => Err(UploadError::Changed),
         }
+    }
+}
+
+/// Memory for parts, which the next one has when one is sent: to be given new memory
+/// takes the kernel as long as to read into it.
+#[derive(Clone, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Buffers {
+    fn take(&self) -> Buffer {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Buffer {
+            bytes: idle.pop().unwrap_or_default(),
+            home: self.clone(),
+        }
+    }
+}
+
+/// One of them, which goes back when it is dropped.
+struct Buffer {
+    bytes: Vec<u8>,
+    home: Buffers,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut idle = self.home.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(std::mem::take(&mut self.bytes));
     }
 }
 

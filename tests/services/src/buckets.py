@@ -1,7 +1,7 @@
-"""Makes the bucket that tests use: buckets.py s3|azure PORT BUCKET.
+"""Makes the bucket that tests use: buckets.py s3|azure PORT BUCKET [CERTIFICATE].
 
 Waits until the service answers. The Azure emulator wants requests that are signed
-with its well-known key.
+with its well-known key. A service that has a certificate is reached by TLS.
 """
 
 import base64
@@ -9,6 +9,7 @@ import email.utils
 import hashlib
 import hmac
 import http.client
+import ssl
 import sys
 import time
 
@@ -40,9 +41,15 @@ def azure(bucket):
     return "PUT", f"{path}?restype=container", headers
 
 
-def make(port, request):
+def connect(port, certificate):
+    if certificate is None:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    context = ssl.create_default_context(cafile=certificate)
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+
+
+def make(connection, request):
     method, path, headers = request
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request(method, path, b"", headers)
     response = connection.getresponse()
     answer = response.read()
@@ -52,11 +59,12 @@ def make(port, request):
 
 def main():
     service, port, bucket = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    certificate = sys.argv[4] if len(sys.argv) > 4 else None
     kind = {"s3": s3, "azure": azure}[service]
     started = time.monotonic()
     while True:
         try:
-            return make(port, kind(bucket))
+            return make(connect(port, certificate), kind(bucket))
         except OSError as error:
             if time.monotonic() - started > READY_WITHIN_SECONDS:
                 sys.exit(f"{service} does not answer at port {port}: {error}")

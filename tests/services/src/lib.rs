@@ -72,13 +72,8 @@ impl Service {
     #[must_use]
     pub fn settings_at(self, address: SocketAddr) -> Vec<(String, String)> {
         let settings = match self {
-            Self::S3 => vec![
-                ("AWS_ENDPOINT_URL", format!("http://{address}")),
-                ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-                ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-                ("AWS_REGION", "us-east-1".to_owned()),
-            ],
-            Self::Azure => vec![
+            Self::S3 => return s3_settings("http", address),
+            Self::Azure => [
                 (
                     "AZURE_STORAGE_ENDPOINT",
                     format!("http://{address}/devstoreaccount1"),
@@ -87,21 +82,14 @@ impl Service {
                 ("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY.to_owned()),
             ],
         };
-        let settings = settings.into_iter();
-        settings
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
+        named(settings)
     }
 
     fn command(self, port: u16) -> Command {
-        let target = target_folder();
         let mut command = match self {
-            Self::S3 => {
-                let mut command = program(&target.join("venvs/services/bin/moto_server"));
-                command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-                command
-            }
+            Self::S3 => moto(port),
             Self::Azure => {
+                let target = target_folder();
                 let script = target.join("node/azurite/node_modules/azurite/dist/src/blob/main.js");
                 assert_installed(&script);
                 let mut command = Command::new("node");
@@ -111,10 +99,7 @@ impl Service {
                 command
             }
         };
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        silence(&mut command);
         command
     }
 
@@ -149,11 +134,93 @@ fn assert_installed(path: &Path) {
     );
 }
 
+fn moto(port: u16) -> Command {
+    let mut command = program(&target_folder().join("venvs/services/bin/moto_server"));
+    command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+    command
+}
+
+fn silence(command: &mut Command) {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+}
+
+fn s3_settings(scheme: &str, address: SocketAddr) -> Vec<(String, String)> {
+    named([
+        ("AWS_ENDPOINT_URL", format!("{scheme}://{address}")),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+    ])
+}
+
+fn named<const N: usize>(settings: [(&str, String); N]) -> Vec<(String, String)> {
+    let settings = settings.into_iter();
+    settings
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// S3 with TLS, by moto, and with a certificate that no machine knows.
+#[derive(Debug)]
+pub struct SecureS3 {
+    address: SocketAddr,
+    /// What a client has to trust, as a PEM file.
+    pub certificate: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl SecureS3 {
+    /// The one that tests share.
+    ///
+    /// # Panics
+    /// Where it is not installed, or does not start.
+    #[must_use]
+    pub fn shared() -> &'static Self {
+        static STARTED: OnceLock<SecureS3> = OnceLock::new();
+        STARTED.get_or_init(Self::start)
+    }
+
+    /// The settings of a client.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, String)> {
+        s3_settings("https", self.address)
+    }
+
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key"));
+        let address = free_address();
+        let made = rcgen::generate_simple_self_signed([address.ip().to_string()]);
+        let made = made.expect("a certificate");
+        std::fs::write(&certificate, made.cert.pem()).expect("a file");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        let mut command = moto(address.port());
+        command.arg("--ssl-cert").arg(&certificate);
+        command.arg("--ssl-key").arg(&key);
+        silence(&mut command);
+        run_beside(command, "S3 with TLS");
+        make_bucket(Service::S3, address.port(), Some(&certificate));
+        Self {
+            address,
+            certificate,
+            _folder: folder,
+        }
+    }
+}
+
 /// Starts a service, and waits until it answers.
 fn start(service: Service) -> SocketAddr {
     let address = free_address();
+    run_beside(service.command(address.port()), service.name());
+    make_bucket(service, address.port(), None);
+    address
+}
+
+fn run_beside(mut command: Command, what: &str) {
     let (started, child) = channel();
-    let mut command = service.command(address.port());
     // A child is ended with the thread that has started it: one that never ends.
     std::thread::spawn(move || {
         let child = spawn_bound(&mut command);
@@ -165,9 +232,7 @@ fn start(service: Service) -> SocketAddr {
         let _ended = child.map(|mut child| child.wait());
     });
     let result = child.recv().expect("the thread is there");
-    result.unwrap_or_else(|error| panic!("{service:?} does not start: {error}"));
-    make_bucket(service, address.port());
-    address
+    result.unwrap_or_else(|error| panic!("{what} does not start: {error}"));
 }
 
 fn free_address() -> SocketAddr {
@@ -186,12 +251,13 @@ fn spawn_bound(command: &mut Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
-fn make_bucket(service: Service, port: u16) {
+fn make_bucket(service: Service, port: u16, certificate: Option<&Path>) {
     let python = target_folder().join("venvs/services/bin/python");
     assert_installed(&python);
     let made = Command::new(python)
         .args(["-c", include_str!("buckets.py")])
         .args([service.name(), &port.to_string(), BUCKET])
+        .args(certificate)
         .output()
         .expect("Python runs");
     let said = String::from_utf8_lossy(&made.stderr);

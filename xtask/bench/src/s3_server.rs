@@ -2,7 +2,12 @@
 //!
 //! Not the emulator that tests use: that reads the whole object for each part of it
 //! that somebody wants, so that it would measure itself.
+//!
+//! With TLS, as the services that speak S3 are reached, or without. Its certificate is
+//! made here; clients of this process and of those that it starts trust it by the
+//! variable `SSL_CERT_FILE`, which `cargo xtask bench` sets.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -18,23 +23,45 @@ pub(crate) const BUCKET: &str = "wharf";
 const CREDENTIAL: &str = "measured";
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
+/// How a server is reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Https,
+    Http,
+}
+
+impl Scheme {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+}
+
 /// A server; ended when dropped.
 pub(crate) struct Server {
     child: Child,
+    scheme: Scheme,
     address: SocketAddr,
     bucket: PathBuf,
 }
 
 impl Server {
     /// Starts one with an empty bucket, its files in a folder.
-    pub(crate) fn start(program: &Path, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(program: &Path, folder: &Path, scheme: Scheme) -> Result<Self> {
         let bucket = folder.join(BUCKET);
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         empty(&bucket)?;
         let child = Command::new(program)
             .env("ROOT_ACCESS_KEY", CREDENTIAL)
             .env("ROOT_SECRET_KEY", CREDENTIAL)
-            .args(["--port", &address.to_string(), "--quiet", "posix"])
+            .args(["--port", &address.to_string(), "--quiet"])
+            .args(match scheme {
+                Scheme::Https => certificate(&address)?,
+                Scheme::Http => Vec::new(),
+            })
+            .arg("posix")
             .arg(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -43,6 +70,7 @@ impl Server {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let server = Self {
             child,
+            scheme,
             address,
             bucket,
         };
@@ -69,7 +97,10 @@ impl Server {
     /// The settings of a client.
     pub(crate) fn settings(&self) -> [(String, String); 4] {
         [
-            ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
+            (
+                "AWS_ENDPOINT_URL",
+                format!("{}://{}", self.scheme.name(), self.address),
+            ),
             ("AWS_ACCESS_KEY_ID", CREDENTIAL.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", CREDENTIAL.to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
@@ -84,6 +115,24 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Makes a certificate that clients trust, and says with which options it is used.
+fn certificate(address: &SocketAddr) -> Result<Vec<OsString>> {
+    let trusted = std::env::var_os("SSL_CERT_FILE");
+    let file = PathBuf::from(trusted.context("SSL_CERT_FILE says nothing")?);
+    let made = rcgen::generate_simple_self_signed([address.ip().to_string()])?;
+    let key = file.with_extension("key");
+    fs::write(&file, made.cert.pem())
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    fs::write(&key, made.signing_key.serialize_pem())
+        .with_context(|| format!("cannot write {}", key.display()))?;
+    Ok(vec![
+        "--cert".into(),
+        file.into(),
+        "--key".into(),
+        key.into(),
+    ])
 }
 
 fn empty(folder: &Path) -> Result<()> {
