@@ -242,6 +242,44 @@ steps:
     ]);
 }
 
+/// Months run in any order, and again; what is newest stays newest.
+#[test]
+fn a_tag_stays_with_the_latest_partition() {
+    let pipeline = r#"
+partition: { every: month }
+steps:
+  copy:
+    uses: steps/copy.wasm
+    with: { data: "data-${{ partition.month }}.csv" }
+    publish: { "month:newest": "${{ outputs.copy }}" }
+"#;
+    let project = project(pipeline, &["copy"]);
+    for month in [1, 2] {
+        project.write(&format!("data-{month}.csv"), month.to_string());
+    }
+    let runs = [
+        ("2013-02", "copy: published month@1, tagged newest"),
+        (
+            "2013-01",
+            "copy: published month@2; newest stays at month@1, of the later partition 2013-02",
+        ),
+        (
+            "2013-01",
+            "copy: month@2 was published before; newest stays at month@1",
+        ),
+        ("2013-02", "copy: month@1 is tagged newest"),
+    ];
+    for (partition, said) in runs {
+        run(&project, &format!("--partition {partition}"))
+            .exits(0)
+            .says(&[said]);
+    }
+    let listed = project.wharf(["artifact", "ls", "month"]).run().exits(0);
+    assert!(listed.stdout.contains(" for 2013-01"), "{listed}");
+    let shown = project.wharf(["artifact", "show", "month:newest"]).run();
+    assert!(shown.stdout.contains(" for 2013-02"), "{shown}");
+}
+
 #[test]
 fn mistakes_are_shown_where_they_are_and_all_at_once() {
     let pipeline = "steps:\n  train:\n    uses: steps/train.wasm\n    with: { dta: data.csv, epochs: many }\n    retires: 3\n";

@@ -104,6 +104,9 @@ pub enum Origin {
         output: String,
         /// The key of the step's commit.
         commit: Digest,
+        /// The partition that the pipeline ran for, where it has partitions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partition: Option<String>,
     },
     /// A pipeline was given it, and published it as it is.
     Input {
@@ -152,8 +155,18 @@ impl fmt::Display for Origin {
         match self {
             Self::Put { path } => write!(f, "put from {path}"),
             Self::Step {
-                run, step, output, ..
-            } => write!(f, "{output} of {step} in run {run}"),
+                run,
+                step,
+                output,
+                partition,
+                ..
+            } => {
+                write!(f, "{output} of {step} in run {run}")?;
+                match partition {
+                    Some(partition) => write!(f, " for {partition}"),
+                    None => Ok(()),
+                }
+            }
             Self::Input { run, path } => write!(f, "{path}, an input of run {run}"),
             Self::Copy {
                 store,
@@ -190,6 +203,9 @@ pub struct TagMove {
     /// The run of a pipeline that moved it, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// The partition that the pipeline ran for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
 }
 
 /// How a version of an artifact is asked for.

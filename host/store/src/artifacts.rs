@@ -19,6 +19,7 @@ use object_store::path::Path as ObjectPath;
 use serde_json::{Map, Value as Json};
 use wharf_model::artifact::{Origin, TAG_FORMAT, TagMove, VERSION_FORMAT, Version, Which};
 use wharf_model::name::Name;
+use wharf_model::pipeline::is_later;
 use wharf_model::record::RunId;
 use wharf_model::{ArtifactReference, Content, ErrorKind, Fault, nearest};
 
@@ -72,6 +73,9 @@ pub struct NewTag {
     pub expected: Option<Option<u64>>,
     /// The run that moves it.
     pub run: Option<RunId>,
+    /// The partition that this run is for. Unless it is said what the tag must mean now,
+    /// it stays where the run of a later one has put it.
+    pub partition: Option<String>,
 }
 
 impl Store {
@@ -317,7 +321,8 @@ impl Store {
         })
     }
 
-    /// Moves a tag. Where it means that version already, nothing is done.
+    /// Moves a tag, and says where it is then. Where it means that version already, or
+    /// stays with a later partition, nothing is done.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] where it does not mean what is expected;
@@ -333,7 +338,9 @@ impl Store {
             let before = last.as_ref().and_then(|moved| moved.version);
             new.check(before)?;
             match last {
-                Some(moved) if moved.version == new.version => return Ok(moved),
+                Some(moved) if moved.version == new.version || new.yields_to(&moved) => {
+                    return Ok(moved);
+                }
                 None if new.version.is_none() => return Err(new.unknown()),
                 _ => {}
             }
@@ -411,6 +418,13 @@ impl NewTag {
             .hint("somebody has moved the tag; look at it before you move it again"))
     }
 
+    /// Whether a later partition has the tag: partitions run in any order, and again.
+    fn yields_to(&self, last: &TagMove) -> bool {
+        let both = last.partition.as_deref().zip(self.partition.as_deref());
+        let is_later = both.is_some_and(|(its, mine)| is_later(its, mine));
+        is_later && last.version.is_some() && self.expected.is_none()
+    }
+
     fn unknown(&self) -> Fault {
         let message = format!("there is no `{}:{}`", self.name, self.tag);
         Fault::new(ErrorKind::UnknownArtifact, message)
@@ -428,6 +442,7 @@ impl NewTag {
             moved: author.now,
             by: author.by.clone(),
             run: self.run.clone(),
+            partition: self.partition.clone(),
         }
     }
 }

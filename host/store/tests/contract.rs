@@ -84,6 +84,7 @@ fn new_tag(artifact: &str, tag: &str, version: Option<u64>) -> NewTag {
         version,
         expected: None,
         run: None,
+        partition: None,
     }
 }
 
@@ -268,6 +269,27 @@ async fn the_same_version_is_added_once(kind: Kind) {
     assert_eq!(numbers, [1, 1, 2]);
 }
 
+/// The runs of partitions move a tag forwards alone, in whatever order they come.
+async fn of_partitions(store: &Store) {
+    let moved = async |version, partition: &str, expected| {
+        let tag = NewTag {
+            partition: Some(partition.to_owned()),
+            expected,
+            ..new_tag("model", "newest", Some(version))
+        };
+        let moved = store.move_tag(&tag, &author()).await.unwrap();
+        (moved.version.unwrap(), moved.partition.unwrap())
+    };
+    assert_eq!(moved(1, "2013-02", None).await, (1, "2013-02".to_owned()));
+    assert_eq!(moved(2, "2013-01", None).await, (1, "2013-02".to_owned()));
+    assert_eq!(moved(2, "2013-03", None).await, (2, "2013-03".to_owned()));
+    // Who has looked knows what it does.
+    let looked = moved(1, "2013-01", Some(Some(2))).await;
+    assert_eq!(looked, (1, "2013-01".to_owned()));
+    assert_eq!(moved(2, "north", None).await, (2, "north".to_owned()));
+    assert_eq!(moved(1, "east", None).await, (1, "east".to_owned()));
+}
+
 async fn tags_are_moved_by_compare_and_set(kind: Kind) {
     let (_keep, store) = kind.store();
     for bytes in [b"1", b"2"] {
@@ -330,6 +352,7 @@ async fn tags_are_moved_by_compare_and_set(kind: Kind) {
         .unwrap();
     let versions: Vec<_> = history.iter().map(|moved| moved.version).collect();
     assert_eq!(versions, [Some(1), Some(2), None]);
+    of_partitions(&store).await;
 }
 
 async fn racing_writers_lose_nothing(kind: Kind) {

@@ -146,6 +146,7 @@ async fn tags_lose_nothing(service: Service, seed: u64) {
             version: Some(number),
             expected: Some((number > 1).then(|| number - 1)),
             run: None,
+            partition: None,
         };
         let moved = store.move_tag(&tag, &author).await.unwrap();
         assert_eq!(moved.sequence, number);

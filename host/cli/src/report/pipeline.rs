@@ -9,7 +9,7 @@ use wharf_model::Fault;
 use wharf_model::event::Event;
 use wharf_model::pipeline_run::{Ended, PipelineOutcome, StepEnd, StepOf, StepStatus};
 use wharf_model::record::RunId;
-use wharf_runner::pipeline::{PipelineEvent, Watch};
+use wharf_runner::pipeline::{PipelineEvent, StayingTag, Watch};
 use wharf_sandbox::Progress;
 
 use super::board::Board;
@@ -267,11 +267,25 @@ fn line(event: &PipelineEvent, terminal: bool) -> Option<String> {
         PipelineEvent::Published {
             step,
             artifact,
+            is_new,
             tag,
+            stays,
         } => {
-            let tag = tag.as_ref().map(|tag| format!(", tagged {tag}"));
-            let tag = tag.unwrap_or_default();
-            Some(format!("{step}: published {artifact}{tag}"))
+            let published = match (is_new, tag) {
+                (true, None) => format!("published {artifact}"),
+                (true, Some(tag)) => format!("published {artifact}, tagged {tag}"),
+                (false, None) => format!("{artifact} was published before"),
+                (false, Some(tag)) => format!("{artifact} is tagged {tag}"),
+            };
+            let stays = stays.as_ref().map(|stays| {
+                let StayingTag {
+                    tag,
+                    artifact,
+                    partition,
+                } = stays;
+                format!("; {tag} stays at {artifact}, of the later partition {partition}")
+            });
+            Some(format!("{step}: {published}{}", stays.unwrap_or_default()))
         }
         PipelineEvent::Started { .. }
         | PipelineEvent::Items { .. }

@@ -65,7 +65,7 @@ pub use evaluate::{
 };
 pub use expression::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use file::{Pipeline, Retries, StepLimits};
-pub use partition::{DatePart, Every, MAX_PARTITIONS, Partition, PartitionError, Slice};
+pub use partition::{DatePart, Every, MAX_PARTITIONS, Partition, PartitionError, Slice, is_later};
 pub use publish::{ParsePublishTargetError, PublishTarget};
 pub use read::{MAX_NAME_LENGTH, MAX_PARAMETERS, MAX_STEPS};
 pub use schema::schema;

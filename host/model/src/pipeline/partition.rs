@@ -273,6 +273,26 @@ fn position(values: &[String], text: &str) -> Result<usize, PartitionError> {
         })
 }
 
+/// Whether a partition comes after another in time. Partitions that are not days or
+/// months come in no order.
+///
+/// ```
+/// use wharf_model::pipeline::is_later;
+/// assert!(is_later("2013-12", "2013-02"));
+/// assert!(!is_later("2013-02", "2013-02"));
+/// assert!(!is_later("west", "east"));
+/// ```
+#[must_use]
+pub fn is_later(partition: &str, than: &str) -> bool {
+    let date = |text: &str| {
+        let every = [Every::Day, Every::Month].into_iter();
+        every.filter_map(|every| every.parse(text).ok()).next()
+    };
+    date(partition)
+        .zip(date(than))
+        .is_some_and(|(partition, than)| partition > than)
+}
+
 fn slice_of(value: &str) -> Slice {
     Slice {
         name: value.to_owned(),

@@ -97,6 +97,17 @@ pub struct Resources {
     pub cache_nondeterministic: bool,
 }
 
+/// A tag that a run leaves where it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct StayingTag {
+    /// The tag.
+    pub tag: String,
+    /// What it means: `NAME@NUMBER`.
+    pub artifact: String,
+    /// The partition of the run that has put it there.
+    pub partition: String,
+}
+
 /// What happens while a pipeline runs. The version of what is told is in the first
 /// event.
 #[derive(Clone, Debug, Serialize)]
@@ -169,8 +180,13 @@ pub enum PipelineEvent {
         step: String,
         /// What it is called: `NAME@NUMBER`.
         artifact: String,
-        /// The tag that was moved to it.
+        /// Whether this run has made the version; the same output may have been
+        /// published before.
+        is_new: bool,
+        /// The tag that means it.
         tag: Option<String>,
+        /// The tag that does not, since a later partition has it.
+        stays: Option<StayingTag>,
     },
     /// The pipeline has ended.
     Ended {

@@ -209,6 +209,7 @@ mod tests {
                 version: Some(number),
                 expected: pinned.expected(&name, &tag),
                 run: None,
+                partition: None,
             };
             let moved = store.move_tag(&new, &author).await;
             moved.map(|_| pinned.has_moved(&name, &tag, number))

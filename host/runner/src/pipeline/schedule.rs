@@ -13,6 +13,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde_json::Value as Json;
+use wharf_model::artifact::{TagMove, Version};
+use wharf_model::name::Name;
 use wharf_model::pipeline::{CheckedStep, EvaluationError, Value};
 use wharf_model::pipeline_run::{
     ENDED_FORMAT, Ended, PipelineOutcome, STARTED_FORMAT, Started, StepEnd, StepStatus,
@@ -26,7 +28,7 @@ use super::execute::{Capacity, Item, ItemEnd, Shared, is_retryable, limits_of};
 use super::load::beside;
 use super::plan::Before;
 use super::scope::{Handle, RunScope, StepState};
-use super::{Connections, EVENTS_FORMAT, PipelineEvent, PipelineRequest, StepOf};
+use super::{Connections, EVENTS_FORMAT, PipelineEvent, PipelineRequest, StayingTag, StepOf};
 use crate::stored::{StepRunner, StoredInput};
 
 /// Items that are on their way at a time: looked up, run, or committed. Enough that
@@ -546,7 +548,8 @@ impl Schedule {
             let run = record.pipeline.as_ref().map_or(&record.id, |of| &of.run);
             for output in &record.outputs {
                 let step = &record.step.name;
-                if let Some(input) = StoredInput::of_output(output, step, run, commit) {
+                let partition = record.partition.as_deref();
+                if let Some(input) = StoredInput::of_output(output, step, run, partition, commit) {
                     let outputs = &mut self.states[index].outputs;
                     let made = outputs.entry(output.name.clone()).or_default();
                     made.push(Handle::Stored(Arc::new(input)));
@@ -622,31 +625,64 @@ impl Schedule {
             origin: input.origin.clone(),
         };
         let version = store.add_version(&new, &author).await?;
-        if let Some(tag) = &target.tag {
-            let name = &target.name;
-            let new = NewTag {
-                name: name.clone(),
-                tag: tag.clone(),
-                version: Some(version.number),
-                expected: shared.pinned.expected(name, tag),
-                run: Some(shared.request.id.clone()),
-            };
-            let moved = store.move_tag(&new, &author).await;
-            moved.map_err(|fault| match fault.kind() {
-                ErrorKind::Conflict => {
-                    let message = format!("{fault}: it was moved while this ran; run it again");
-                    Fault::new(ErrorKind::Conflict, message)
-                }
-                _ => fault,
-            })?;
-            shared.pinned.has_moved(name, tag, version.number);
-        }
+        let moved = match &target.tag {
+            Some(tag) => Some(self.move_tag(&version, tag, &author).await?),
+            None => None,
+        };
+        let (is_there, stays) = match moved {
+            Some(moved) if moved.version == Some(version.number) => (true, None),
+            Some(moved) => (false, moved.version.zip(moved.partition)),
+            None => (false, None),
+        };
+        let tag = target.tag.as_ref().map(ToString::to_string);
         shared.tell(PipelineEvent::Published {
             step: self.step(index).name.clone(),
             artifact: format!("{}@{}", version.name, version.number),
-            tag: target.tag.as_ref().map(ToString::to_string),
+            // What was there before has another time.
+            is_new: version.created == author.now,
+            stays: stays
+                .zip(tag.clone())
+                .map(|((number, partition), tag)| StayingTag {
+                    tag,
+                    artifact: format!("{}@{number}", version.name),
+                    partition,
+                }),
+            tag: tag.filter(|_| is_there),
         });
         Ok(())
+    }
+
+    async fn move_tag(
+        &self,
+        version: &Version,
+        tag: &Name,
+        author: &Author,
+    ) -> Result<TagMove, Fault> {
+        let (shared, name) = (&self.shared, &version.name);
+        let new = NewTag {
+            name: name.clone(),
+            tag: tag.clone(),
+            version: Some(version.number),
+            expected: shared.pinned.expected(name, tag),
+            run: Some(shared.request.id.clone()),
+            partition: shared
+                .request
+                .slice
+                .as_ref()
+                .map(|slice| slice.name.clone()),
+        };
+        let moved = shared.runner.store.move_tag(&new, author).await;
+        let moved = moved.map_err(|fault| match fault.kind() {
+            ErrorKind::Conflict => {
+                let message = format!("{fault}: it was moved while this ran; run it again");
+                Fault::new(ErrorKind::Conflict, message)
+            }
+            _ => fault,
+        })?;
+        if moved.version == Some(version.number) {
+            shared.pinned.has_moved(name, tag, version.number);
+        }
+        Ok(moved)
     }
 
     /// A step has ended as a whole, without items that have.

@@ -90,7 +90,13 @@ pub struct StoredInput {
 impl StoredInput {
     /// An output of a step that was committed in the run of a pipeline.
     #[must_use]
-    pub fn of_output(output: &Artifact, step: &str, run: &RunId, commit: Digest) -> Option<Self> {
+    pub fn of_output(
+        output: &Artifact,
+        step: &str,
+        run: &RunId,
+        partition: Option<&str>,
+        commit: Digest,
+    ) -> Option<Self> {
         Some(Self {
             content: output.content()?,
             from: format!("steps.{step}.outputs.{}", output.name),
@@ -99,6 +105,7 @@ impl StoredInput {
                 step: step.to_owned(),
                 output: output.name.clone(),
                 commit,
+                partition: partition.map(str::to_owned),
             },
             media_type: output.media_type.clone(),
             metadata: output.metadata.clone(),

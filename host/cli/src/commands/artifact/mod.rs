@@ -136,6 +136,7 @@ async fn move_tag(
         version: Some(version.number),
         expected,
         run: None,
+        partition: None,
     };
     store.move_tag(&new, &surroundings::author()).await
 }
@@ -152,6 +153,7 @@ async fn rm(args: &Rm) -> Result<(), Ending> {
                 version: None,
                 expected: None,
                 run: None,
+                partition: None,
             };
             store.move_tag(&new, &author).await?;
         }

@@ -52,13 +52,16 @@ fn history_line(moved: &TagMove) -> String {
         None => "none".to_owned(),
     };
     let run = moved.run.as_ref().map(|run| format!(" in run {run}"));
+    let partition = moved.partition.as_ref();
+    let partition = partition.map(|partition| format!(" for {partition}"));
     format!(
-        "  {}  {}: {} -> {} by {}{}",
+        "  {}  {}: {} -> {} by {}{}{}",
         moved.moved.strftime("%Y-%m-%d %H:%M:%S"),
         moved.tag,
         shown(moved.before),
         shown(moved.version),
         moved.by,
-        run.unwrap_or_default()
+        run.unwrap_or_default(),
+        partition.unwrap_or_default()
     )
 }
