@@ -138,11 +138,11 @@ fn garbage_is_collected_and_damage_is_found() {
     let young = wharf(&["gc", "--json"]).exits(0).json();
     assert_eq!((&young["removed"], &young["young"]), (&json!(0), &json!(1)));
     let dry = wharf(&["gc", "--older-than", "0", "--dry-run"]).exits(0);
-    assert!(dry.stdout.contains("would remove 1 blobs"), "{dry}");
+    assert!(dry.stdout.contains("would remove 1 blob, 3 B"), "{dry}");
     let removed = wharf(&["gc", "--older-than", "0", "--alone", "--json"]);
     assert_eq!(removed.exits(0).json()["removed"], 1);
     let good = wharf(&["verify"]).exits(0);
-    assert!(good.stdout.contains("1 blobs, 3 B are good"), "{good}");
+    assert!(good.stdout.contains("good: 1 blob, 3 B"), "{good}");
 
     let digest = wharf_model::Digest::of(b"two");
     let hex = digest.hex();

@@ -156,10 +156,16 @@ async fn record(store: &Store, end: &StepEnd) -> Result<Record, Fault> {
     found.ok_or_else(|| {
         let why = end.message.as_ref().map(|message| format!(": {message}"));
         let why = why.unwrap_or_default();
-        let message = format!(
-            "the step `{}` has no record: it is {}{why}",
-            end.step, end.status
-        );
+        let message = match end.status.is_good() {
+            true => format!(
+                "the step `{}` has no record of its own: it only publishes",
+                end.step
+            ),
+            false => format!(
+                "the step `{}` has no record: it is {}{why}",
+                end.step, end.status
+            ),
+        };
         Fault::new(ErrorKind::UnknownRun, message)
     })
 }

@@ -317,14 +317,20 @@ const MAX_SECRET_BYTES: usize = 64 << 10;
 fn add_settings(settings: &mut Settings, stack: &Stack, folder: &Path) -> Result<(), Fault> {
     let plain = stack.settings.iter();
     settings.extend(plain.map(|(name, value)| (name.clone(), value.clone().into())));
+    let mut missing = Vec::new();
     for (name, reference) in &stack.secrets {
-        let secret = secret(reference, folder).map_err(|why| {
-            let message = format!("the secret `{name}` ({reference}) cannot be had: {why}");
-            Fault::new(ErrorKind::Pipeline, message).hint("set it, or change the stack")
-        })?;
-        settings.insert(name.clone(), secret.into());
+        match secret(reference, folder) {
+            Ok(secret) => drop(settings.insert(name.clone(), secret.into())),
+            Err(why) => missing.push(format!(
+                "the secret `{name}` ({reference}) cannot be had: {why}"
+            )),
+        }
     }
-    Ok(())
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Fault::new(ErrorKind::Pipeline, missing.join("; "))
+            .hint("set what is missing, or change the stack")),
+    }
 }
 
 /// What a reference leads to. What went wrong never says what it found.

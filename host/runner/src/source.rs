@@ -130,6 +130,8 @@ pub(crate) fn open_at_once(path: &Path) -> io::Result<File> {
 /// A missing or unreadable input is a mistake in the request; a disk that fails
 /// is not.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Fault {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let artifact = name.strip_prefix("artifact:");
     let path = path.display();
     let is_url = path.to_string().contains("://");
     match error.kind() {
@@ -137,9 +139,13 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Fault {
             ErrorKind::Input,
             format!("the input `{path}` does not exist"),
         )
-        .hint(match is_url {
-            true => "inputs are files of this machine; download it first",
-            false => "check the path; it is relative to the current folder",
+        .hint(match (artifact, is_url) {
+            (Some(artifact), _) => format!(
+                "in a pipeline's file, write ${{{{ artifact('{artifact}') }}}}; \
+                 `wharf artifact get {artifact} FILE` brings it here"
+            ),
+            (None, true) => "inputs are files of this machine; download it first".to_owned(),
+            (None, false) => "check the path; it is relative to the current folder".to_owned(),
         }),
         io::ErrorKind::PermissionDenied => Fault::new(
             ErrorKind::Input,

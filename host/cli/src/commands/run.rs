@@ -132,7 +132,7 @@ pub(super) fn grants(asked: &[Grant]) -> Result<Grants, Fault> {
                     };
                     let message =
                         format!("the environment variable `{name}` cannot be granted: {why}");
-                    Fault::new(ErrorKind::CommandLine, message).hint("set it, or leave out --allow")
+                    Fault::new(ErrorKind::CommandLine, message).hint("set it, or do not ask for it")
                 })?;
                 grants.env.insert(name.clone(), value);
             }

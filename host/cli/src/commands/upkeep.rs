@@ -17,20 +17,27 @@ pub(crate) fn gc(args: &Gc) -> Result<(), Ending> {
     let collecting = async { Ok(store.collect_garbage(patience, args.dry_run).await?) };
     let collected = surroundings::run(collecting)?;
     let text = format!(
-        "{} {} blobs, {}\n{} blobs, {} are too young\n{} blobs, {} are in use",
+        "{} {}, {}\ntoo young: {}, {}\nin use: {}, {}",
         if args.dry_run {
             "would remove"
         } else {
             "removed"
         },
-        collected.removed,
+        blobs(collected.removed),
         bytes(collected.removed_bytes),
-        collected.young,
+        blobs(collected.young),
         bytes(collected.young_bytes),
-        collected.kept,
+        blobs(collected.kept),
         bytes(collected.kept_bytes)
     );
     args.common.print(&collected, &text)
+}
+
+fn blobs(count: u64) -> String {
+    match count {
+        1 => "1 blob".to_owned(),
+        count => format!("{count} blobs"),
+    }
 }
 
 pub(crate) fn verify(args: &Verify) -> Result<(), Ending> {
@@ -40,8 +47,8 @@ pub(crate) fn verify(args: &Verify) -> Result<(), Ending> {
     let verified = surroundings::run(verifying)?;
     drop(meter);
     let mut lines = vec![format!(
-        "{} blobs, {} are good",
-        verified.good,
+        "good: {}, {}",
+        blobs(verified.good),
         bytes(verified.good_bytes)
     )];
     lines.extend(verified.bad.iter().map(|damage| {

@@ -215,6 +215,10 @@ impl Shared {
         let Identity { seed, key, commit } = identity;
         for attempt in 1.. {
             if let Some(by) = *self.connections.cancel.borrow() {
+                if attempt == 1 {
+                    end.status = StepStatus::NotRun;
+                    return Ok(());
+                }
                 return cancelled(end, by);
             }
             let Some(room) = self.room(&stored).await else {
