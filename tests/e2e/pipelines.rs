@@ -274,10 +274,19 @@ steps:
             .exits(0)
             .says(&[said]);
     }
+    // Also where somebody has put it by hand, by what it means.
+    let tag = ["artifact", "rm", "month:newest"];
+    project.wharf(tag).run().exits(0);
+    let tag = ["artifact", "tag", "month@1", "newest"];
+    project.wharf(tag).run().exits(0);
+    run(&project, "--partition 2013-01")
+        .exits(0)
+        .says(&["newest stays at month@1, of the later partition 2013-02"]);
     let listed = project.wharf(["artifact", "ls", "month"]).run().exits(0);
     assert!(listed.stdout.contains(" for 2013-01"), "{listed}");
     let shown = project.wharf(["artifact", "show", "month:newest"]).run();
     assert!(shown.stdout.contains(" for 2013-02"), "{shown}");
+    assert!(shown.stdout.contains("newest: none -> 1 by "), "{shown}");
 }
 
 #[test]

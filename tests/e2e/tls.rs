@@ -29,7 +29,7 @@ fn what_goes_by_tls_comes_back() {
     run(&["verify"]);
 }
 
-/// It is told at once, and what to do.
+/// It is told why, and what to do.
 #[test]
 fn a_service_that_nobody_vouches_for_is_refused() {
     let project = Project::with(&[("data.csv", "x")]);

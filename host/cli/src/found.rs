@@ -156,7 +156,8 @@ async fn record(store: &Store, end: &StepEnd) -> Result<Record, Fault> {
     found.ok_or_else(|| {
         let why = end.message.as_ref().map(|message| format!(": {message}"));
         let why = why.unwrap_or_default();
-        let message = match end.status.is_good() {
+        let has_none = end.commit.is_none() && end.attempt.is_none();
+        let message = match end.status.is_good() && has_none {
             true => format!(
                 "the step `{}` has no record of its own: it only publishes",
                 end.step

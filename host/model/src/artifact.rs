@@ -150,6 +150,19 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The partition that the pipeline ran for which made the version, where there is
+    /// one.
+    #[must_use]
+    pub fn partition(&self) -> Option<&str> {
+        match self {
+            Self::Step { partition, .. } => partition.as_deref(),
+            Self::Copy { origin, .. } => origin.partition(),
+            Self::Put { .. } | Self::Input { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

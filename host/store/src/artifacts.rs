@@ -337,13 +337,17 @@ impl Store {
             let last = self.tag(&new.name, &new.tag).await?;
             let before = last.as_ref().and_then(|moved| moved.version);
             new.check(before)?;
-            match last {
-                Some(moved) if moved.version == new.version || new.yields_to(&moved) => {
-                    return Ok(moved);
+            let last = match last {
+                Some(moved) => {
+                    let partition = self.partition_of(new, &moved).await?;
+                    if new.leaves(&moved, partition.as_deref()) {
+                        return Ok(TagMove { partition, ..moved });
+                    }
+                    Some(moved)
                 }
                 None if new.version.is_none() => return Err(new.unknown()),
-                _ => {}
-            }
+                None => None,
+            };
             let sequence = last.map_or(1, |moved| moved.sequence + 1);
             let moved = new.moved(sequence, before, author);
             let path = tag_path(&new.name, &new.tag, sequence);
@@ -357,6 +361,21 @@ impl Store {
             ErrorKind::Conflict,
             format!("too many move the tag `{}:{}` at a time", new.name, new.tag),
         ))
+    }
+}
+
+impl Store {
+    /// The partition that a tag is at, where that matters: of the run that has put it
+    /// there or, where somebody did by hand, of the version that it means.
+    async fn partition_of(&self, new: &NewTag, last: &TagMove) -> Result<Option<String>, Fault> {
+        let Some(number) = last.version.filter(|_| new.partition.is_some()) else {
+            return Ok(None);
+        };
+        if last.partition.is_some() {
+            return Ok(last.partition.clone());
+        }
+        let version = self.read_version(&new.name, number).await?;
+        Ok(version.and_then(|version| version.origin.partition().map(str::to_owned)))
     }
 }
 
@@ -418,11 +437,15 @@ impl NewTag {
             .hint("somebody has moved the tag; look at it before you move it again"))
     }
 
-    /// Whether a later partition has the tag: partitions run in any order, and again.
-    fn yields_to(&self, last: &TagMove) -> bool {
-        let both = last.partition.as_deref().zip(self.partition.as_deref());
-        let is_later = both.is_some_and(|(its, mine)| is_later(its, mine));
-        is_later && last.version.is_some() && self.expected.is_none()
+    /// Whether the tag stays as it is: it means that version already, or a later
+    /// partition has it, as partitions run in any order, and again. A later partition
+    /// with the same version is noted, so that an earlier one finds it.
+    fn leaves(&self, last: &TagMove, partition: Option<&str>) -> bool {
+        let both = partition.zip(self.partition.as_deref());
+        match last.version == self.version {
+            true => both.is_none_or(|(its, mine)| !is_later(mine, its)),
+            false => self.expected.is_none() && both.is_some_and(|(its, mine)| is_later(its, mine)),
+        }
     }
 
     fn unknown(&self) -> Fault {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use secrecy::{ExposeSecret, SecretString};
 use wharf_model::{ErrorKind, Fault, nearest};
 
@@ -222,17 +222,29 @@ fn s3(bucket: &str, settings: &Settings) -> Connected {
     let known: Vec<(AmazonS3ConfigKey, String)> = known(Service::S3, settings);
     let plain = has_plain_endpoint(known.iter().map(|(_, value)| &**value));
     let builder = AmazonS3Builder::new()
+        .with_unsigned_payload(!signs_bodies(&known))
         .with_client_options(client().with_allow_http(plain))
         .with_retry(retries())
         // Damaged on the way, an upload is refused.
-        .with_checksum_algorithm(Checksum::SHA256)
-        // The checksum is signed, and with TLS nobody changes what it is of. To sign
-        // what is sent once more would make the service hash it twice.
-        .with_unsigned_payload(!plain);
+        .with_checksum_algorithm(Checksum::SHA256);
     let configure = |builder: AmazonS3Builder, (key, value)| builder.with_config(key, value);
     let builder = known.into_iter().fold(builder, configure);
     // Last: a setting may name a bucket, and the URL says which one is meant.
     Ok(Arc::new(builder.with_bucket_name(bucket).build()?))
+}
+
+/// Whether what is sent to S3 is signed as a whole, and not its checksum alone. Where TLS
+/// guards it, that would only make the service hash it twice.
+fn signs_bodies(settings: &[(AmazonS3ConfigKey, String)]) -> bool {
+    let unguarded = |(key, value): &(AmazonS3ConfigKey, String)| match key {
+        AmazonS3ConfigKey::Endpoint | AmazonS3ConfigKey::S3Endpoint => value.starts_with("http://"),
+        AmazonS3ConfigKey::Client(ClientConfigKey::AllowInvalidCertificates) => {
+            let no = ["0", "false", "off", "no", "n"];
+            !no.contains(&&*value.to_ascii_lowercase())
+        }
+        _ => false,
+    };
+    settings.iter().any(unguarded)
 }
 
 fn gcs(bucket: &str, settings: &Settings) -> Connected {
@@ -268,6 +280,69 @@ fn has_plain_endpoint<'a>(mut values: impl Iterator<Item = &'a str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tls_guards_is_not_signed_as_a_whole() {
+        let signs = |settings: &[(&str, &str)]| {
+            let settings = settings.iter();
+            let settings = settings.map(|(name, value)| ((*name).to_owned(), (*value).into()));
+            signs_bodies(&known(Service::S3, &settings.collect()))
+        };
+        assert!(!signs(&[]));
+        assert!(!signs(&[("AWS_ENDPOINT_URL", "https://minio.example")]));
+        assert!(!signs(&[
+            ("AWS_ALLOW_INVALID_CERTIFICATES", "False"),
+            ("AWS_METADATA_ENDPOINT", "http://169.254.169.254"),
+        ]));
+        for unguarded in [
+            ("AWS_ENDPOINT_URL", "http://minio.example"),
+            ("AWS_ENDPOINT_URL_S3", "http://minio.example"),
+            ("AWS_ALLOW_INVALID_CERTIFICATES", "yes"),
+        ] {
+            assert!(signs(&[unguarded]), "{unguarded:?}");
+        }
+    }
+
+    /// An upload has its checksum beside it, and the checksum is signed.
+    #[tokio::test]
+    async fn checksums_are_signed() {
+        use object_store::ObjectStoreExt;
+        use std::io::{Read, Write};
+        let service = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", service.local_addr().unwrap());
+        let settings = [
+            ("AWS_ENDPOINT_URL", &*endpoint),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_UNSIGNED_PAYLOAD", "true"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.into()));
+        let store = connect(Service::S3, "bucket", &settings.into_iter().collect()).unwrap();
+        let request = std::thread::spawn(move || {
+            let (mut client, _) = service.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"what is sent") {
+                let mut bytes = [0; 4096];
+                let read = client.read(&mut bytes).unwrap();
+                request.extend_from_slice(&bytes[..read]);
+            }
+            client
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: \"1\"\r\n\r\n")
+                .unwrap();
+            String::from_utf8(request).unwrap().to_ascii_lowercase()
+        });
+        let sent = store.put(&"object".into(), "what is sent".into()).await;
+        sent.unwrap();
+        let request = request.join().unwrap();
+        let header = |name: &str| {
+            let mut lines = request.lines();
+            lines.find_map(|line| line.strip_prefix(&format!("{name}: ")))
+        };
+        assert_eq!(header("x-amz-content-sha256"), Some("unsigned-payload"));
+        assert!(header("x-amz-checksum-sha256").is_some(), "{request}");
+        let signed = header("authorization").unwrap();
+        assert!(signed.contains("x-amz-checksum-sha256"), "{signed}");
+    }
 
     #[test]
     fn what_was_meant_is_named() {

@@ -523,8 +523,9 @@ impl Objects {
             }
             _ if text.contains("RequestTimeTooSkewed") => fault(ErrorKind::Denied)
                 .hint("the clock of this machine differs from the store's: set it"),
-            _ if is_untrusted(error) => fault(ErrorKind::Denied)
-                .hint("set SSL_CERT_FILE to a file with the certificates that you trust"),
+            _ if is_untrusted(error) => fault(ErrorKind::Denied).hint(
+                "if you trust who made the certificate, set SSL_CERT_FILE to a file with theirs",
+            ),
             _ if is_no_bucket(&text) => {
                 fault(ErrorKind::Denied).hint("create the bucket, or check its name")
             }
@@ -594,9 +595,11 @@ fn may_pass(error: &Error) -> bool {
         )
 }
 
-/// Whether the service has a certificate that is not to be trusted.
+/// Whether the service has a certificate that is not to be trusted, in the words of
+/// rustls.
 fn is_untrusted(error: &Error) -> bool {
-    root(error).to_string().contains("certificate")
+    let root = root(error).to_string();
+    root.starts_with("invalid peer certificate")
 }
 
 /// What is at the bottom of an error.

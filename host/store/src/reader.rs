@@ -34,7 +34,32 @@ const AT_A_TIME: usize = 4;
 
 /// A blob that is open.
 #[derive(Clone, Debug)]
-pub struct BlobReader(Arc<Held>);
+pub struct BlobReader {
+    held: Arc<Held>,
+    /// Of a blob that is fetched: what is fetched ahead keeps the blob, and must not keep
+    /// its file when nobody reads it any more.
+    _file: Option<Arc<Unfinished>>,
+}
+
+/// The name of a file that is not complete; removed with it.
+#[derive(Clone, Debug, Default)]
+struct Name(Arc<Mutex<Option<TempPath>>>);
+
+impl Name {
+    fn take(&self) -> Option<TempPath> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Removes a file when its last reader is gone, unless it is an entry of the cache.
+#[derive(Debug)]
+struct Unfinished(Name);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        drop(self.0.take());
+    }
+}
 
 enum Held {
     /// Checked.
@@ -49,7 +74,7 @@ impl BlobReader {
     /// Its size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        match &*self.0 {
+        match &*self.held {
             Held::Memory(bytes) => bytes.len() as u64,
             Held::Checked(_, size) => *size,
             Held::File(chunked) => chunked.list.size(),
@@ -60,7 +85,7 @@ impl BlobReader {
     /// Whether these bytes are on this machine: [`Self::read_at`] gives them at once.
     #[must_use]
     pub fn is_here(&self, offset: u64, length: u64) -> bool {
-        match &*self.0 {
+        match &*self.held {
             Held::Memory(_) | Held::File(_) | Held::Checked(..) => true,
             Held::Fetched(fetched) => fetched.is_here(offset, length),
         }
@@ -71,9 +96,9 @@ impl BlobReader {
     /// # Errors
     /// Where the store cannot be read, or has other bytes.
     pub async fn fetch(&self, offset: u64, length: u64) -> Result<(), Fault> {
-        match &*self.0 {
+        match &*self.held {
             Held::Memory(_) | Held::File(_) | Held::Checked(..) => Ok(()),
-            Held::Fetched(fetched) => fetched.fetch(self, offset, length).await,
+            Held::Fetched(fetched) => fetched.fetch(&self.held, offset, length).await,
         }
     }
 
@@ -90,14 +115,14 @@ impl BlobReader {
             return Ok(0);
         }
         let buffer = &mut buffer[..length];
-        match &*self.0 {
+        match &*self.held {
             Held::Memory(bytes) => buffer.copy_from_slice(&bytes[offset as usize..][..length]),
             Held::Checked(file, _) => file.read_exact_at(buffer, offset)?,
             Held::File(chunked) => chunked.read_at(offset, buffer)?,
             Held::Fetched(fetched) => {
                 fetched.chunked.read_at(offset, buffer)?;
                 let groups = fetched.groups_of(offset, length as u64);
-                fetched.fetch_ahead(self, &groups);
+                fetched.fetch_ahead(&self.held, &groups);
             }
         }
         Ok(length)
@@ -108,7 +133,7 @@ impl BlobReader {
     /// # Errors
     /// As [`Self::fetch`] and [`Self::read_at`].
     pub async fn read(&self) -> Result<Bytes, Fault> {
-        if let Held::Memory(bytes) = &*self.0 {
+        if let Held::Memory(bytes) = &*self.held {
             return Ok(bytes.clone());
         }
         self.fetch(0, self.size()).await?;
@@ -211,8 +236,8 @@ struct Fetched {
     /// Whether the file was an entry of the cache: it has bytes, which are checked
     /// before the store is asked for them.
     was_cached: bool,
-    /// The file's name, until it is an entry of the cache.
-    temporary: Mutex<Option<TempPath>>,
+    /// The file's name, until it is an entry of the cache, or nobody reads it.
+    name: Name,
     store: Store,
     /// Where requests are made: whoever reads may have a runtime without sockets.
     runtime: Handle,
@@ -241,12 +266,12 @@ impl Fetched {
         self.groups_of(offset, length).all(|group| self.has(group))
     }
 
-    async fn fetch(&self, reader: &BlobReader, offset: u64, length: u64) -> Result<(), Fault> {
+    async fn fetch(&self, held: &Arc<Held>, offset: u64, length: u64) -> Result<(), Fault> {
         let wanted = self.groups_of(offset, length);
         let start = |group| {
-            let started = self.start(reader, group);
+            let started = self.start(held, group);
             if group == *wanted.end() {
-                self.fetch_ahead(reader, &wanted);
+                self.fetch_ahead(held, &wanted);
             }
             started
         };
@@ -261,7 +286,7 @@ impl Fetched {
 
     /// Starts to fetch what comes after what is read. Who has read what comes before
     /// that is likely to go on.
-    fn fetch_ahead(&self, reader: &BlobReader, read: &RangeInclusive<u64>) {
+    fn fetch_ahead(&self, held: &Arc<Held>, read: &RangeInclusive<u64>) {
         let (first, last) = (*read.start(), *read.end());
         if first > 0 && !self.has(first - 1) {
             return;
@@ -269,25 +294,25 @@ impl Fetched {
         let end = (last + 1 + AHEAD).min(self.groups.len() as u64);
         for group in last + 1..end {
             if !self.ahead[group as usize].swap(true, Ordering::AcqRel) {
-                drop(self.start(reader, group));
+                drop(self.start(held, group));
             }
         }
     }
 
     /// Starts to fetch a group.
-    fn start(&self, reader: &BlobReader, group: u64) -> tokio::task::JoinHandle<Result<(), Fault>> {
-        let reader = reader.clone();
+    fn start(&self, held: &Arc<Held>, group: u64) -> tokio::task::JoinHandle<Result<(), Fault>> {
+        let held = held.clone();
         self.runtime.spawn(async move {
-            match &*reader.0 {
-                Held::Fetched(fetched) => fetched.fetch_group(&reader, group).await,
+            match &*held {
+                Held::Fetched(fetched) => fetched.fetch_group(&held, group).await,
                 _ => Ok(()),
             }
         })
     }
 
-    async fn fetch_group(&self, reader: &BlobReader, group: u64) -> Result<(), Fault> {
+    async fn fetch_group(&self, held: &Arc<Held>, group: u64) -> Result<(), Fault> {
         let _alone = self.groups[group as usize].lock().await;
-        if self.has(group) || self.was_cached && self.is_cached(reader, group).await? {
+        if self.has(group) || self.was_cached && self.is_cached(held, group).await? {
             return Ok(());
         }
         let chunks = self.chunks_of(group);
@@ -299,8 +324,8 @@ impl Fetched {
             let digest = &self.chunked.digest;
             let pieces = self.store.read_part(digest, range.clone()).await?;
             // On another thread: meanwhile the next ones come in.
-            let (reader, chunks, start) = (reader.clone(), chunks.clone(), range.start);
-            let kept = self.runtime.spawn_blocking(move || match &*reader.0 {
+            let (held, chunks, start) = (held.clone(), chunks.clone(), range.start);
+            let kept = self.runtime.spawn_blocking(move || match &*held {
                 Held::Fetched(fetched) if fetched.chunked.list.fit(&chunks, &pieces) => {
                     fetched.keep(&chunks, start, &pieces).map(|()| true)
                 }
@@ -318,9 +343,9 @@ impl Fetched {
 
     /// Checks a group of an entry of the cache. One that is damaged is removed; what
     /// is right of it is used all the same.
-    async fn is_cached(&self, reader: &BlobReader, group: u64) -> Result<bool, Fault> {
-        let reader = reader.clone();
-        let check = move || match &*reader.0 {
+    async fn is_cached(&self, held: &Arc<Held>, group: u64) -> Result<bool, Fault> {
+        let held = held.clone();
+        let check = move || match &*held {
             Held::Fetched(fetched) => fetched.check_group(group),
             _ => true,
         };
@@ -365,9 +390,7 @@ impl Fetched {
 
     /// All of it is here: the next one need not fetch it.
     fn complete(&self) {
-        let temporary = self.temporary.lock();
-        let temporary = temporary.unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(cache), Some(file)) = (&self.store.cache, temporary) {
+        if let (Some(cache), Some(file)) = (&self.store.cache, self.name.take()) {
             cache.add(file, &self.chunked.digest, self.chunked.list.size());
         }
     }
@@ -396,7 +419,14 @@ impl Store {
             Some(chunks) => self.open_chunked(content, &chunks).await?,
             None => self.open_checked(content).await?,
         };
-        Ok(BlobReader(Arc::new(held)))
+        let _file = match &held {
+            Held::Fetched(fetched) => Some(Arc::new(Unfinished(fetched.name.clone()))),
+            _ => None,
+        };
+        Ok(BlobReader {
+            held: Arc::new(held),
+            _file,
+        })
     }
 
     /// Reads a small blob, and checks it.
@@ -477,7 +507,7 @@ impl Store {
             groups: (0..groups).map(|_| tokio::sync::Mutex::default()).collect(),
             ahead: (0..groups).map(|_| AtomicBool::default()).collect(),
             was_cached,
-            temporary: Mutex::new(temporary),
+            name: Name(Arc::new(Mutex::new(temporary))),
             store: self.clone(),
             runtime: transfers::threads()?.clone(),
         })))

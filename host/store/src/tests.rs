@@ -262,6 +262,32 @@ async fn a_large_blob_is_fetched_a_few_groups_at_a_time() {
     assert!((2..=7).contains(&most), "{most}");
 }
 
+/// Something is fetched ahead all the time; who stops to read leaves nothing.
+#[tokio::test]
+async fn what_nobody_reads_any_more_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_odd, mut store) = odd::store();
+    let bytes = pattern(100 << 20);
+    let content = store.put_bytes(bytes.into()).await.unwrap();
+    store.cache = Some(Cache::new(CacheOptions {
+        folder: folder.path().to_owned(),
+        most: DEFAULT_CACHE,
+    }));
+    let files = || {
+        std::fs::read_dir(folder.path().join("tmp"))
+            .unwrap()
+            .count()
+    };
+    let blob = store.open_blob(&content).await.unwrap();
+    let other = blob.clone();
+    blob.fetch(0, 10).await.unwrap();
+    drop(blob);
+    assert_eq!(files(), 1);
+    other.fetch(50 << 20, 10).await.unwrap();
+    drop(other);
+    assert_eq!(files(), 0);
+}
+
 #[tokio::test]
 async fn past_the_end_there_is_nothing() {
     let (_odd, store) = odd::store();

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use wharf_model::Fault;
 
 /// Started when something is first sent or fetched, and there until the process ends:
-/// connections, which outlive what opened them, are served by them.
+/// they serve the connections that are opened on them, which outlive what opened them.
 static THREADS: Mutex<Option<&'static Runtime>> = Mutex::new(None);
 
 /// Most threads: more than that are not faster than the line.

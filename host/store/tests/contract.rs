@@ -286,6 +286,16 @@ async fn of_partitions(store: &Store) {
     // Who has looked knows what it does.
     let looked = moved(1, "2013-01", Some(Some(2))).await;
     assert_eq!(looked, (1, "2013-01".to_owned()));
+    // Somebody goes back by hand: to a version of no partition, so that any may move it.
+    store
+        .move_tag(&new_tag("model", "newest", Some(2)), &author())
+        .await
+        .unwrap();
+    assert_eq!(moved(1, "2013-05", None).await, (1, "2013-05".to_owned()));
+    // The same version of a later partition.
+    assert_eq!(moved(1, "2013-07", None).await, (1, "2013-07".to_owned()));
+    assert_eq!(moved(2, "2013-06", None).await, (1, "2013-07".to_owned()));
+    assert_eq!(moved(1, "2013-06", None).await, (1, "2013-07".to_owned()));
     assert_eq!(moved(2, "north", None).await, (2, "north".to_owned()));
     assert_eq!(moved(1, "east", None).await, (1, "east".to_owned()));
 }

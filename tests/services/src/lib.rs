@@ -190,7 +190,10 @@ impl SecureS3 {
     }
 
     fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        // It is never dropped, and so not removed by this process.
+        let tmp = target_folder().join("tmp");
+        std::fs::create_dir_all(&tmp).expect("a folder");
+        let folder = tempfile::tempdir_in(tmp).expect("a temporary folder");
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key"));
         let address = free_address();
         let made = rcgen::generate_simple_self_signed([address.ip().to_string()]);
@@ -203,6 +206,7 @@ impl SecureS3 {
         silence(&mut command);
         run_beside(command, "S3 with TLS");
         make_bucket(Service::S3, address.port(), Some(&certificate));
+        std::fs::remove_file(&key).expect("it was read");
         Self {
             address,
             certificate,

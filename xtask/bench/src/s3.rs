@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::aws::AmazonS3Builder;
 use object_store::buffered::BufWriter;
 use object_store::path::Path as ObjectPath;
@@ -30,6 +30,9 @@ const MIB: u64 = 1 << 20;
 const SPEED: f64 = 0.8;
 /// Bytes that a guest, and a reader of a file, asks for at a time.
 const READ: u64 = MIB;
+/// What Wharf asks a store for, and how often at a time.
+const RANGE: u64 = 8 * MIB;
+const AT_A_TIME: usize = 4;
 
 /// Measures 1 GiB, or what `--quick` makes of it: with TLS, as S3 is reached, and the
 /// two main ones without. There, each byte that object_store alone passes on and drops
@@ -92,6 +95,14 @@ fn measure_by(setup: &Setup, scheme: Scheme) -> Result<Vec<Measurement>> {
     ];
     if scheme == Scheme::Https {
         measured.push(measurement(
+            "/get-ranges",
+            "the same as get",
+            get(|round| round.store),
+            "object_store asked for as many ranges at a time as Wharf asks it for",
+            get(|round| round.ranges),
+            Bar::Open,
+        ));
+        measured.push(measurement(
             "/put-command",
             "the same, by a process `wharf artifact put`",
             put(|round| round.command),
@@ -121,6 +132,7 @@ struct Puts {
 /// The same of what reads.
 struct Gets {
     plain: f64,
+    ranges: f64,
     store: f64,
     step: f64,
 }
@@ -142,7 +154,12 @@ impl<'a> Bench<'a> {
     fn prepare(setup: &'a Setup, folder: PathBuf, size: u64, scheme: Scheme) -> Result<Self> {
         let program = setup.s3_server.as_deref();
         let program = program.context("no S3 server was given: --s3-server")?;
-        let server = Server::start(program, &folder.join("server"), scheme)?;
+        let server = Server::start(
+            program,
+            &folder.join("server"),
+            scheme,
+            &setup.work.join("certificate.pem"),
+        )?;
         fs::copy(setup.guest("copy"), folder.join("copy.wasm"))?;
         fs::write(
             folder.join("copy.yaml"),
@@ -200,12 +217,18 @@ impl<'a> Bench<'a> {
 
     fn gets(&self, content: &Content) -> Result<Gets> {
         let plain = self.seconds(|| self.plain_get())?;
+        let ranges = self.seconds(|| self.plain_ranges())?;
         self.empty_cache()?;
         let store = self.seconds(|| self.get(content))?;
         self.empty_cache()?;
         let step = self.step()?;
         self.empty_cache()?;
-        Ok(Gets { plain, store, step })
+        Ok(Gets {
+            plain,
+            ranges,
+            store,
+            step,
+        })
     }
 
     fn seconds(&self, work: impl FnOnce() -> Result<()>) -> Result<f64> {
@@ -298,6 +321,27 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    /// The same, as many requests at a time as Wharf makes.
+    fn plain_ranges(&self) -> Result<()> {
+        let read = self.plain_runtime.block_on(async {
+            let parts = (0..self.size).step_by(RANGE as usize);
+            let parts = futures::stream::iter(parts).map(|start| {
+                let plain = self.plain.clone();
+                let range = start..(start + RANGE).min(self.size);
+                self.plain_runtime
+                    .spawn(async move { plain.get_range(&plain_path(), range).await })
+            });
+            let mut parts = parts.buffered(AT_A_TIME);
+            let mut read = 0;
+            while let Some(part) = parts.next().await {
+                read += part??.len() as u64;
+            }
+            Ok::<_, anyhow::Error>(read)
+        })?;
+        ensure!(read == self.size, "the object is not complete");
+        Ok(())
+    }
+
     /// Keeps the file as an artifact.
     fn put_command(&self) -> Result<f64> {
         let path = self.file.to_str().context("a path in Unicode")?;
@@ -305,7 +349,7 @@ impl<'a> Bench<'a> {
     }
 
     fn step(&self) -> Result<f64> {
-        self.command(&["pipeline", "run", "copy.yaml", "--quiet", "--no-cache"])
+        self.command(&["pipeline", "run", "copy.yaml", "--quiet", "--from", "copy"])
     }
 
     /// Seconds that a command takes with the store.

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// The bucket that it has.
 pub(crate) const BUCKET: &str = "wharf";
@@ -49,7 +49,16 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts one with an empty bucket, its files in a folder.
-    pub(crate) fn start(program: &Path, folder: &Path, scheme: Scheme) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where it does not start; with TLS, where `SSL_CERT_FILE` is not `trusted`, which
+    /// is written.
+    pub(crate) fn start(
+        program: &Path,
+        folder: &Path,
+        scheme: Scheme,
+        trusted: &Path,
+    ) -> Result<Self> {
         let bucket = folder.join(BUCKET);
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         empty(&bucket)?;
@@ -58,7 +67,7 @@ impl Server {
             .env("ROOT_SECRET_KEY", CREDENTIAL)
             .args(["--port", &address.to_string(), "--quiet"])
             .args(match scheme {
-                Scheme::Https => certificate(&address)?,
+                Scheme::Https => certificate(&address, trusted)?,
                 Scheme::Http => Vec::new(),
             })
             .arg("posix")
@@ -118,13 +127,15 @@ impl Drop for Server {
 }
 
 /// Makes a certificate that clients trust, and says with which options it is used.
-fn certificate(address: &SocketAddr) -> Result<Vec<OsString>> {
-    let trusted = std::env::var_os("SSL_CERT_FILE");
-    let file = PathBuf::from(trusted.context("SSL_CERT_FILE says nothing")?);
+fn certificate(address: &SocketAddr, file: &Path) -> Result<Vec<OsString>> {
+    ensure!(
+        std::env::var_os("SSL_CERT_FILE").as_deref() == Some(file.as_os_str()),
+        "set SSL_CERT_FILE to {}, as `cargo xtask bench` does",
+        file.display()
+    );
     let made = rcgen::generate_simple_self_signed([address.ip().to_string()])?;
     let key = file.with_extension("key");
-    fs::write(&file, made.cert.pem())
-        .with_context(|| format!("cannot write {}", file.display()))?;
+    fs::write(file, made.cert.pem()).with_context(|| format!("cannot write {}", file.display()))?;
     fs::write(&key, made.signing_key.serialize_pem())
         .with_context(|| format!("cannot write {}", key.display()))?;
     Ok(vec![

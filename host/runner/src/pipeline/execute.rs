@@ -215,7 +215,7 @@ impl Shared {
         let Identity { seed, key, commit } = identity;
         for attempt in 1.. {
             if let Some(by) = *self.connections.cancel.borrow() {
-                if attempt == 1 {
+                if end.attempts == 0 {
                     end.status = StepStatus::NotRun;
                     return Ok(());
                 }
