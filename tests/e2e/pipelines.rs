@@ -74,6 +74,8 @@ fn a_model_is_trained_and_promoted_and_nothing_runs_twice() {
     assert_eq!(first["outcome"], json!({"status": "succeeded"}));
     let all = ["evaluate succeeded", "promote succeeded", "train succeeded"];
     assert_eq!(statuses(&first), all);
+    let shown = project.wharf(["show", "last"]).run().exits(0);
+    assert!(shown.stdout.contains("{\"accuracy\":0.9"), "{shown}");
     let again = run_json(&project, "", 0);
     assert_eq!(
         statuses(&again),
@@ -496,7 +498,7 @@ fn plan(project: &Project, arguments: &str) -> Vec<String> {
         format!(
             "{} {}: {}",
             text(step, "step"),
-            text(step, "does"),
+            text(step, "plan"),
             text(step, "why")
         )
     });
@@ -508,27 +510,27 @@ fn plan(project: &Project, arguments: &str) -> Vec<String> {
 #[test]
 fn a_plan_says_what_runs_and_why_and_does_nothing() {
     let project = project(TRAIN, &["train", "evaluate"]);
-    let waits = |on: &str| format!("`{on}` runs before it, or cannot");
+    let waits = |on: &str| format!("`{on}` will run first");
     let first = plan(&project, "");
-    assert_eq!(first[2], "train runs: it was not run before");
-    assert_eq!(first[0], format!("evaluate runs: {}", waits("train")));
+    assert_eq!(first[2], "train will run: it was not run before");
+    assert_eq!(first[0], format!("evaluate will run: {}", waits("train")));
     assert!(!project.path(".wharf").exists(), "a plan writes nothing");
 
     run(&project, "").exits(0);
     let committed = "it is committed";
     let wanted = [
-        format!("evaluate nothing: {committed}"),
+        format!("evaluate cached: {committed}"),
         "promote publishes: ".to_owned(),
-        format!("train nothing: {committed}"),
+        format!("train cached: {committed}"),
     ];
     assert_eq!(plan(&project, ""), wanted);
     assert_eq!(
         plan(&project, "epochs=9")[2],
-        "train runs: the parameter `epochs` changed"
+        "train will run: the parameter `epochs` changed"
     );
     assert_eq!(
         plan(&project, "--from train")[2],
-        "train runs: it is to run anew"
+        "train will run: it is to run anew"
     );
     let mut table = project.text("data.csv");
     let last = table.trim_end().lines().last().unwrap().to_owned();
@@ -536,7 +538,7 @@ fn a_plan_says_what_runs_and_why_and_does_nothing() {
     project.write("data.csv", table);
     assert_eq!(
         plan(&project, "")[2],
-        "train runs: the input `data` changed"
+        "train will run: the input `data` changed"
     );
     let step = fs::read(guest("train")).unwrap();
     fs::write(
@@ -544,7 +546,7 @@ fn a_plan_says_what_runs_and_why_and_does_nothing() {
         [&step[..], b"\0\x02\x01x"].concat(),
     )
     .unwrap();
-    let both = "train runs: the component changed, the input `data` changed";
+    let both = "train will run: the component changed, the input `data` changed";
     assert_eq!(plan(&project, "")[2], both);
     let shown = project
         .wharf(["pipeline", "plan", "pipeline.yaml"])

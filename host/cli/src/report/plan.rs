@@ -13,18 +13,18 @@ pub(crate) fn report(partition: Option<&str>, steps: &[StepEnd], json: bool) -> 
         let steps: Vec<_> = steps
             .iter()
             .map(|end| {
-                let (does, why) = decision(end);
-                json!({"step": end.step, "item": end.item, "does": does, "why": why})
+                let (plan, why) = decision(end);
+                json!({"step": end.step, "item": end.item, "plan": plan, "why": why})
             })
             .collect();
         let plan = json!({"partition": partition, "steps": steps});
         return out(&(inert(plan.to_string()) + "\n"));
     }
-    let mut table = Table::new(["STEP", "DOES", "WHY"]);
+    let mut table = Table::new(["STEP", "PLAN", "WHY"]);
     for end in steps {
-        let (does, why) = decision(end);
+        let (plan, why) = decision(end);
         let item = end.item.map(|item| format!("[{item}]")).unwrap_or_default();
-        table.row([format!("{}{item}", end.step), does.to_owned(), why]);
+        table.row([format!("{}{item}", end.step), plan.to_owned(), why]);
     }
     let partition = partition.map(|name| format!("partition {name}\n"));
     out(&format!("{}{table}", partition.unwrap_or_default()))
@@ -34,10 +34,10 @@ pub(crate) fn report(partition: Option<&str>, steps: &[StepEnd], json: bool) -> 
 fn decision(end: &StepEnd) -> (&'static str, String) {
     let why = end.message.clone().unwrap_or_default();
     match end.status {
-        StepStatus::Cached => ("nothing", "it is committed".to_owned()),
-        StepStatus::NotRun => ("runs", why),
+        StepStatus::Cached => ("cached", "it is committed".to_owned()),
+        StepStatus::NotRun => ("will run", why),
         StepStatus::Succeeded => ("publishes", why),
-        StepStatus::Skipped => ("is skipped", why),
+        StepStatus::Skipped => ("skipped", why),
         StepStatus::Failed | StepStatus::Cancelled => ("fails", why),
     }
 }

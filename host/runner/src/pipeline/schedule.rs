@@ -331,9 +331,10 @@ impl Schedule {
             return self.step_ended(index, StepStatus::NotRun, None);
         }
         if let Some(on) = self.step(index).depends_on.iter().find(|on| bad(on)) {
-            let what = match self.shared.dry {
-                Some(_) => "runs before it, or cannot",
-                None => "did not succeed",
+            let what = match (&self.shared.dry, self.states[*on].status) {
+                (None, _) => "did not succeed",
+                (Some(_), Some(StepStatus::NotRun)) => "will run first",
+                (Some(_), _) => "would fail",
             };
             let needs = format!("`{}` {what}", self.step(*on).name);
             return self.step_ended(index, StepStatus::NotRun, Some(needs));

@@ -30,7 +30,10 @@ pub(crate) fn show(args: &args::Show) -> Result<(), Ending> {
                 };
                 match args.json {
                     true => pipeline::as_json(&run, &logged).map(inert),
-                    false => Ok(pipeline::as_text(&run, &logged)),
+                    false => {
+                        let results = pipeline::results(&store, &run).await?;
+                        Ok(pipeline::as_text(&run, &results, &logged))
+                    }
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! The record of the run of a pipeline.
 
-use serde_json::json;
-use wharf_model::Fault;
+use serde_json::{Value as Json, json};
 use wharf_model::event::Event;
 use wharf_model::pipeline_run::{StepEnd, StepOf};
+use wharf_model::{Fault, Outcome};
 use wharf_store::Store;
 
 use super::Lines;
@@ -27,6 +27,39 @@ pub(super) async fn logged(
     Ok(all)
 }
 
+/// Steps and items whose results are shown; of more, the report shows them.
+const SHOWN: usize = 100;
+/// Characters of a step's results in a line.
+const LINE: usize = 60;
+
+/// What the steps of a run returned, in short; of each end, where it returned something.
+pub(super) async fn results(
+    store: &Store,
+    run: &PipelineRun,
+) -> Result<Vec<Option<String>>, Fault> {
+    let mut all = Vec::new();
+    let ends = run.ended.iter().flat_map(|ended| &ended.steps);
+    for end in ends.take(SHOWN) {
+        let record = match end.status.is_good() {
+            true => store.record_of(end).await?,
+            false => None,
+        };
+        all.push(record.and_then(|record| match record.outcome {
+            Outcome::Succeeded { results } if !results.is_null() => Some(short(&results)),
+            _ => None,
+        }));
+    }
+    Ok(all)
+}
+
+fn short(results: &Json) -> String {
+    let text = results.to_string();
+    match text.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
 /// The two records of the run, in one object; then what was logged, one a line.
 pub(super) fn as_json(run: &PipelineRun, logged: &[(StepOf, Event)]) -> Result<String, Fault> {
     let mut text = json!({"started": run.started, "ended": run.ended}).to_string() + "\n";
@@ -38,7 +71,11 @@ pub(super) fn as_json(run: &PipelineRun, logged: &[(StepOf, Event)]) -> Result<S
     Ok(text)
 }
 
-pub(super) fn as_text(run: &PipelineRun, logged: &[(StepOf, Event)]) -> String {
+pub(super) fn as_text(
+    run: &PipelineRun,
+    results: &[Option<String>],
+    logged: &[(StepOf, Event)],
+) -> String {
     let PipelineRun { started, ended } = run;
     let mut lines = Lines::default();
     lines.add("run", started.id.as_str());
@@ -50,7 +87,11 @@ pub(super) fn as_text(run: &PipelineRun, logged: &[(StepOf, Event)]) -> String {
             lines.add("steps", &counts(ended));
             lines.add("took", &duration(ended.took_us()));
         }
-        None => lines.add("outcome", "interrupted, or still running"),
+        None => {
+            let plan = format!("`wharf pipeline plan {}` says what is left", started.file);
+            let outcome = format!("interrupted, or still running\n{plan}");
+            lines.add("outcome", &outcome);
+        }
     }
     for (name, value) in &started.parameters {
         lines.add("parameter", &inert(format!("{name} = {value}")));
@@ -76,7 +117,7 @@ pub(super) fn as_text(run: &PipelineRun, logged: &[(StepOf, Event)]) -> String {
     }
     let mut text = lines.text();
     if let Some(ended) = ended {
-        text += &format!("\n{}", steps(&ended.steps));
+        text += &format!("\n{}", steps(&ended.steps, results));
         text += &format!(
             "\n`wharf show {}/STEP` shows the record of one\n",
             started.id
@@ -85,9 +126,10 @@ pub(super) fn as_text(run: &PipelineRun, logged: &[(StepOf, Event)]) -> String {
     text
 }
 
-fn steps(ends: &[StepEnd]) -> Table<5> {
-    let mut table = Table::new(["STEP", "STATUS", "TOOK", "ATTEMPTS", "MESSAGE"]);
-    for end in ends {
+fn steps(ends: &[StepEnd], results: &[Option<String>]) -> Table<5> {
+    let mut table = Table::new(["STEP", "STATUS", "TOOK", "ATTEMPTS", "SAYS"]);
+    let results = results.iter().chain(std::iter::repeat(&None));
+    for (end, results) in ends.iter().zip(results) {
         let took = match end.attempts {
             0 => String::new(),
             _ => duration(end.took_us),
@@ -101,7 +143,11 @@ fn steps(ends: &[StepEnd]) -> Table<5> {
             end.status.to_string(),
             took,
             attempts,
-            end.message.clone().unwrap_or_default(),
+            end.message
+                .as_ref()
+                .or(results.as_ref())
+                .cloned()
+                .unwrap_or_default(),
         ]);
     }
     table
