@@ -49,6 +49,16 @@ pub(crate) fn hash(
     })
 }
 
+impl Hashed {
+    /// What a file of this machine is as a blob.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
+        hash(&mut File::open(path)?, |_| Ok(()))
+    }
+}
+
 /// The digest of a file.
 pub(crate) fn digest(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
@@ -66,18 +76,9 @@ pub(crate) fn digest(path: &Path) -> io::Result<Digest> {
 /// Reads what comes next instead of what is in the buffer, less than [`READ_BYTES`]
 /// only at the end.
 fn fill(from: &mut File, buffer: &mut Vec<u8>) -> io::Result<()> {
-    buffer.resize(READ_BYTES, 0);
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    buffer.truncate(filled);
-    Ok(())
+    buffer.clear();
+    buffer.reserve_exact(READ_BYTES);
+    from.take(READ_BYTES as u64).read_to_end(buffer).map(drop)
 }
 
 /// A thread that computes the SHA-256 of what it is given.

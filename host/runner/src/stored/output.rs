@@ -1,6 +1,5 @@
 //! Outputs that become blobs of the store.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use wharf_model::record::Artifact;
 use wharf_model::tree::Listed;
 use wharf_model::{Content, Fault, Outcome};
 use wharf_sandbox::Parameter;
-use wharf_store::{BlobHasher, Hashed, Spooled, Store};
+use wharf_store::{Hashed, Spooled, Store};
 
 use crate::sink::{Becomes, FileSink, Flow, Written};
 use crate::tree::{FolderSink, list};
@@ -214,15 +213,5 @@ fn failed(what: &str, name: &str) -> Outcome {
 }
 
 fn hash(path: &Path) -> Result<Hashed, Fault> {
-    use std::io::Read;
-    let failed = |error| Fault::io("read", path, &error);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = BlobHasher::default();
-    let mut buffer = vec![0; 512 << 10];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(hasher.finish()),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
+    Hashed::of_file(path).map_err(|error| Fault::io("read", path, &error))
 }

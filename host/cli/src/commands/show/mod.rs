@@ -24,16 +24,10 @@ pub(crate) fn show(args: &args::Show) -> Result<(), Ending> {
                 }
             }
             Found::Pipeline(run) => {
-                let logged = match args.logs {
-                    true => pipeline::logged(&store, &run).await?,
-                    false => Vec::new(),
-                };
+                let told = pipeline::told(&store, &run, args).await?;
                 match args.json {
-                    true => pipeline::as_json(&run, &logged).map(inert),
-                    false => {
-                        let results = pipeline::results(&store, &run).await?;
-                        Ok(pipeline::as_text(&run, &results, &logged))
-                    }
+                    true => pipeline::as_json(&run, &told).map(inert),
+                    false => Ok(pipeline::as_text(&run, &told)),
                 }
             }
         }

@@ -7,49 +7,51 @@ use wharf_model::{Fault, Outcome};
 use wharf_store::Store;
 
 use super::Lines;
+use crate::args::Show;
 use crate::found::PipelineRun;
 use crate::report::pipeline::counts;
 use crate::report::table::Table;
 use crate::report::{duration, events, inert, plain};
-
-/// What the steps of a run logged and printed.
-pub(super) async fn logged(
-    store: &Store,
-    run: &PipelineRun,
-) -> Result<Vec<(StepOf, Event)>, Fault> {
-    let mut all = Vec::new();
-    for end in run.ended.iter().flat_map(|ended| &ended.steps) {
-        if let Some(record) = store.record_of(end).await? {
-            let events = store.events(&record.id).await?;
-            all.extend(events.into_iter().map(|event| (end.of(), event)));
-        }
-    }
-    Ok(all)
-}
 
 /// Steps and items whose results are shown; of more, the report shows them.
 const SHOWN: usize = 100;
 /// Characters of a step's results in a line.
 const LINE: usize = 60;
 
-/// What the steps of a run returned, in short; of each end, where it returned something.
-pub(super) async fn results(
-    store: &Store,
-    run: &PipelineRun,
-) -> Result<Vec<Option<String>>, Fault> {
-    let mut all = Vec::new();
+/// What is in the records of a run's steps.
+#[derive(Default)]
+pub(super) struct Told {
+    /// What they logged and printed.
+    logged: Vec<(StepOf, Event)>,
+    /// What they returned, in short: of each end, as far as it is shown.
+    results: Vec<Option<String>>,
+}
+
+/// Reads each record that is needed, once.
+pub(super) async fn told(store: &Store, run: &PipelineRun, args: &Show) -> Result<Told, Fault> {
+    let mut told = Told::default();
     let ends = run.ended.iter().flat_map(|ended| &ended.steps);
-    for end in ends.take(SHOWN) {
-        let record = match end.status.is_good() {
+    for (at, end) in ends.enumerate() {
+        let returns = !args.json && at < SHOWN && end.status.is_good();
+        let record = match args.logs || returns {
             true => store.record_of(end).await?,
             false => None,
         };
-        all.push(record.and_then(|record| match record.outcome {
-            Outcome::Succeeded { results } if !results.is_null() => Some(short(&results)),
-            _ => None,
-        }));
+        if let Some(record) = record.as_ref().filter(|_| args.logs) {
+            let events = store.events(&record.id).await?;
+            let events = events.into_iter().map(|event| (end.of(), event));
+            told.logged.extend(events);
+        }
+        if at < SHOWN {
+            let returned = record.filter(|_| returns);
+            told.results
+                .push(returned.and_then(|record| match record.outcome {
+                    Outcome::Succeeded { results } if !results.is_null() => Some(short(&results)),
+                    _ => None,
+                }));
+        }
     }
-    Ok(all)
+    Ok(told)
 }
 
 fn short(results: &Json) -> String {
@@ -61,9 +63,9 @@ fn short(results: &Json) -> String {
 }
 
 /// The two records of the run, in one object; then what was logged, one a line.
-pub(super) fn as_json(run: &PipelineRun, logged: &[(StepOf, Event)]) -> Result<String, Fault> {
+pub(super) fn as_json(run: &PipelineRun, told: &Told) -> Result<String, Fault> {
     let mut text = json!({"started": run.started, "ended": run.ended}).to_string() + "\n";
-    for (of, event) in logged {
+    for (of, event) in &told.logged {
         let mut line = serde_json::to_value(event).map_err(Fault::internal)?;
         line["of"] = json!(of);
         text += &(line.to_string() + "\n");
@@ -71,11 +73,7 @@ pub(super) fn as_json(run: &PipelineRun, logged: &[(StepOf, Event)]) -> Result<S
     Ok(text)
 }
 
-pub(super) fn as_text(
-    run: &PipelineRun,
-    results: &[Option<String>],
-    logged: &[(StepOf, Event)],
-) -> String {
+pub(super) fn as_text(run: &PipelineRun, told: &Told) -> String {
     let PipelineRun { started, ended } = run;
     let mut lines = Lines::default();
     lines.add("run", started.id.as_str());
@@ -110,14 +108,14 @@ pub(super) fn as_text(
     let at = started.started.strftime("%Y-%m-%d %H:%M:%S UTC");
     lines.add("started", &plain(&format!("{at} by {}", started.by)));
     lines.add("host", &started.host.to_string());
-    for (of, event) in logged {
+    for (of, event) in &told.logged {
         if let Some(line) = events::line(event) {
             lines.add("log", &format!("{of} | {line}"));
         }
     }
     let mut text = lines.text();
     if let Some(ended) = ended {
-        text += &format!("\n{}", steps(&ended.steps, results));
+        text += &format!("\n{}", steps(&ended.steps, &told.results));
         text += &format!(
             "\n`wharf show {}/STEP` shows the record of one\n",
             started.id
