@@ -30,5 +30,6 @@ mod replay;
 mod report;
 mod stacks;
 mod streaming;
+mod tasks;
 mod tls;
 mod typed;

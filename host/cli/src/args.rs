@@ -2,6 +2,7 @@
 
 pub(crate) mod artifact;
 pub(crate) mod pipeline;
+pub(crate) mod step;
 
 use std::path::PathBuf;
 
@@ -47,7 +48,7 @@ impl Cli {
             Command::Gc(args) => args.common.json,
             Command::Verify(args) => args.common.json,
             Command::Doctor(args) => args.json,
-            Command::Completions(_) => false,
+            Command::Step(_) | Command::Completions(_) => false,
         }
     }
 }
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Report(Report),
     /// Check, run and draw pipelines
     Pipeline(pipeline::Pipeline),
+    /// Run one step of a pipeline that is in a store, as the task of an orchestrator
+    Step(step::Step),
     /// Keep, find and move named artifacts
     Artifact(Box<artifact::Artifact>),
     /// Remove blobs that nothing names

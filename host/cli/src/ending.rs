@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use wharf_model::exit::{self, exit_code};
 use wharf_model::outcome::Cancellation;
 use wharf_model::pipeline::Diagnostic;
-use wharf_model::pipeline_run::PipelineOutcome;
+use wharf_model::pipeline_run::{PipelineOutcome, StepStatus};
 use wharf_model::plan::BadRequest;
 use wharf_model::{ErrorKind, Fault, Outcome};
 use wharf_runner::RunError;
@@ -25,6 +25,15 @@ pub(crate) enum Ending {
     Mistakes(Box<Mistakes>),
     /// It ran a pipeline, which ended so; the report has said all about it.
     RanPipeline(PipelineOutcome),
+    /// It ran a task of an orchestrator, which ended so; the report has said all about it.
+    RanTask {
+        /// How.
+        status: StepStatus,
+        /// Whether trying again can help.
+        retryable: bool,
+        /// The exit code where it was skipped.
+        skipped: u8,
+    },
     /// Somebody stopped it before it was done.
     Stopped(Cancellation),
     /// It failed.
@@ -54,6 +63,14 @@ impl Ending {
             }
             Self::Mistakes(_) => exit::Ending::Error(ErrorKind::Pipeline),
             Self::RanPipeline(outcome) => exit::Ending::Pipeline(*outcome),
+            Self::RanTask {
+                status: StepStatus::Skipped,
+                skipped,
+                ..
+            } => return ExitCode::from(*skipped),
+            Self::RanTask {
+                status, retryable, ..
+            } => exit::Ending::Task(*status, *retryable),
             Self::Stopped(by) => exit::Ending::Pipeline(PipelineOutcome::Cancelled { by: *by }),
             Self::Failed(fault) => exit::Ending::Error(fault.kind()),
         };

@@ -10,6 +10,8 @@ mod commands;
 mod docs;
 mod ending;
 mod found;
+mod orchestrator;
+mod parameters;
 mod report;
 mod stack;
 mod surroundings;

@@ -317,10 +317,23 @@ const MAX_SECRET_BYTES: usize = 64 << 10;
 fn add_settings(settings: &mut Settings, stack: &Stack, folder: &Path) -> Result<(), Fault> {
     let plain = stack.settings.iter();
     settings.extend(plain.map(|(name, value)| (name.clone(), value.clone().into())));
+    add_secrets(settings, &stack.secrets, folder)
+}
+
+/// Adds secrets to what a store needs to know. Their files are relative to a folder.
+///
+/// # Errors
+/// All that cannot be had.
+pub(crate) fn add_secrets<'a, N: AsRef<str> + 'a>(
+    settings: &mut Settings,
+    secrets: impl IntoIterator<Item = (&'a N, &'a SecretReference)>,
+    folder: &Path,
+) -> Result<(), Fault> {
     let mut missing = Vec::new();
-    for (name, reference) in &stack.secrets {
+    for (name, reference) in secrets {
+        let name = name.as_ref();
         match secret(reference, folder) {
-            Ok(secret) => drop(settings.insert(name.clone(), secret.into())),
+            Ok(secret) => drop(settings.insert(name.to_owned(), secret.into())),
             Err(why) => missing.push(format!(
                 "the secret `{name}` ({reference}) cannot be had: {why}"
             )),

@@ -5,7 +5,7 @@
 
 use crate::error_kind::ErrorKind;
 use crate::outcome::{Outcome, Retry};
-use crate::pipeline_run::PipelineOutcome;
+use crate::pipeline_run::{PipelineOutcome, StepStatus};
 
 /// How the `wharf` process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub enum Ending<'a> {
     Outcome(&'a Outcome),
     /// A pipeline ended with this outcome.
     Pipeline(PipelineOutcome),
+    /// A task of an orchestrator ended so, and trying again may help or not.
+    Task(StepStatus, bool),
     /// The command failed.
     Error(ErrorKind),
 }
@@ -57,10 +59,17 @@ pub const fn exit_code(ending: Ending<'_>) -> ExitCode {
             | Outcome::Cancelled { .. },
         ) => ExitCode::Retryable,
         Ending::Pipeline(PipelineOutcome::Succeeded) => ExitCode::Ok,
-        Ending::Pipeline(PipelineOutcome::Failed { retryable: false }) => ExitCode::Failed,
+        Ending::Pipeline(
+            PipelineOutcome::Failed { retryable: false } | PipelineOutcome::Unfinished,
+        ) => ExitCode::Failed,
         Ending::Pipeline(
             PipelineOutcome::Failed { retryable: true } | PipelineOutcome::Cancelled { .. },
         ) => ExitCode::Retryable,
+        Ending::Task(StepStatus::Succeeded | StepStatus::Cached, _) => ExitCode::Ok,
+        Ending::Task(StepStatus::Skipped, _) => ExitCode::Skipped,
+        Ending::Task(StepStatus::Failed, false) => ExitCode::Failed,
+        Ending::Task(StepStatus::Failed, true)
+        | Ending::Task(StepStatus::Cancelled | StepStatus::NotRun, _) => ExitCode::Retryable,
         Ending::Error(
             ErrorKind::CommandLine
             | ErrorKind::Parameter

@@ -21,6 +21,7 @@ mod fault;
 pub mod grants;
 pub mod key;
 pub mod limits;
+pub mod lock;
 pub mod name;
 pub mod outcome;
 pub mod pipeline;

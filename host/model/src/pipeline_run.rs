@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::artifact::Content;
+use crate::artifact::{Content, Origin};
 use crate::digest::Digest;
 use crate::outcome::Cancellation;
 use crate::record::{Host, RunId};
@@ -32,6 +32,15 @@ pub struct Started {
     pub name: String,
     /// Its file, as it was given.
     pub file: String,
+    /// Its lock, where an orchestrator runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Digest>,
+    /// What the orchestrator calls the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
+    /// How many steps it has, where an orchestrator runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
     /// The text of its file, a blob.
     pub definition: Content,
     /// The components that its steps use, each a blob.
@@ -52,6 +61,101 @@ pub struct Started {
     pub by: String,
     /// When.
     pub started: Timestamp,
+}
+
+/// The run of an orchestrator that a run belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct External {
+    /// What it calls the run.
+    pub id: String,
+    /// Which orchestrator it is, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orchestrator: Option<String>,
+    /// The trace that the run belongs to, as W3C writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<String>,
+}
+
+/// Most bytes of what an orchestrator calls a run.
+pub const MAX_EXTERNAL_ID: usize = 512;
+
+/// The version of the format of [`Joined`].
+pub const JOINED_FORMAT: &str = "wharf.joined/1";
+
+/// Which run the tasks of an orchestrator's run belong to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Joined {
+    /// [`JOINED_FORMAT`].
+    pub format: String,
+    /// The lock of the pipeline.
+    pub lock: Digest,
+    /// What the orchestrator calls the run.
+    pub external: String,
+    /// The partition that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// The run.
+    pub run: RunId,
+}
+
+/// The version of the format of [`TaskEnd`].
+pub const TASK_END_FORMAT: &str = "wharf.task-end/1";
+
+/// How a task ended that an orchestrator ran: a step, or one of its items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TaskEnd {
+    /// [`TASK_END_FORMAT`].
+    pub format: String,
+    /// How it ended.
+    pub end: StepEnd,
+    /// How many items its step has, where it has a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<u64>,
+    /// Whether trying again can help, where it failed.
+    pub retryable: bool,
+    /// What it published: `NAME@NUMBER`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub published: Vec<String>,
+}
+
+/// The version of the format of [`Pin`].
+pub const PIN_FORMAT: &str = "wharf.pin/1";
+
+/// An artifact that a run has looked up: all its tasks see the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pin {
+    /// [`PIN_FORMAT`].
+    pub format: String,
+    /// What was looked up: a reference, or a path.
+    pub what: String,
+    /// What it was; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
+}
+
+/// An artifact that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Found {
+    /// What it is.
+    pub content: Content,
+    /// Where it was found, for people to read.
+    pub from: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The number of the version, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// Its media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// What is attached to it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Json>,
 }
 
 /// A component that a pipeline uses.
@@ -96,6 +200,9 @@ pub enum PipelineOutcome {
         /// How.
         by: Cancellation,
     },
+    /// Some of its tasks have not ended, as far as the store knows: an orchestrator runs
+    /// them, or has given up.
+    Unfinished,
 }
 
 /// A step, or one of its items. Shown as `STEP`, or `STEP[ITEM]`.
@@ -183,6 +290,7 @@ impl PipelineOutcome {
             Self::Succeeded => "succeeded",
             Self::Failed { .. } => "failed",
             Self::Cancelled { .. } => "cancelled",
+            Self::Unfinished => "unfinished",
         }
     }
 }

@@ -51,6 +51,45 @@ pub struct Stack {
     pub settings: BTreeMap<String, String>,
     /// The same, by reference.
     pub secrets: BTreeMap<String, SecretReference>,
+    /// How the tasks of orchestrators are started.
+    pub tasks: Tasks,
+}
+
+/// How the tasks of orchestrators are started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tasks {
+    /// The image that has `wharf`, where tasks are containers.
+    pub image: Option<String>,
+    /// The `wharf` program, where tasks are processes.
+    pub command: Option<String>,
+    /// When pipelines run by themselves: minute, hour, day of the month, month and day of
+    /// the week, as cron has them.
+    pub schedule: Option<String>,
+    /// The time zone of the schedule.
+    pub timezone: Option<String>,
+    /// What pods are told.
+    pub kubernetes: Kubernetes,
+}
+
+/// What pods are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Kubernetes {
+    /// The namespace that they are in.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// The account that they act as.
+    #[serde(default)]
+    pub service_account: Option<String>,
+    /// The Secret that has an entry for each name under `secrets`.
+    #[serde(default)]
+    pub secret: Option<String>,
+    /// Processors that a step asks for, as Kubernetes writes them: `1`, `500m`.
+    #[serde(default)]
+    pub cpu: Option<String>,
+    /// Labels of the machines that they run on.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
 }
 
 /// The most that a step may ask for; what is absent is not bounded by the stack.
@@ -237,6 +276,22 @@ struct RawStack {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
     secrets: BTreeMap<String, Spanned<String>>,
+    /// For orchestrators whose tasks are containers: the image that has `wharf`.
+    #[schemars(with = "Option<String>")]
+    image: Option<Spanned<String>>,
+    /// For orchestrators whose tasks are processes: the `wharf` program, where it is not
+    /// on their PATH.
+    #[schemars(with = "Option<String>")]
+    command: Option<Spanned<String>>,
+    /// When orchestrators start pipelines by themselves, as cron writes it: `0 6 * * *`.
+    #[schemars(with = "Option<String>")]
+    schedule: Option<Spanned<String>>,
+    /// The time zone of the schedule, such as `Europe/Berlin`; else UTC.
+    #[schemars(with = "Option<String>")]
+    timezone: Option<Spanned<String>>,
+    /// For orchestrators whose tasks are pods: what these are told.
+    #[serde(default)]
+    kubernetes: Kubernetes,
 }
 
 /// The most that a step may ask for.
@@ -331,7 +386,15 @@ impl Reader {
             let message = "no step can run with a parallelism of 0";
             self.mistakes.push(Diagnostic::new(none.span(), message));
         }
+        let tasks = Tasks {
+            image: self.word("image", raw.image),
+            command: self.word("command", raw.command),
+            timezone: self.word("timezone", raw.timezone),
+            schedule: self.cron(raw.schedule),
+            kubernetes: raw.kubernetes,
+        };
         Stack {
+            tasks,
             store: store.unwrap_or_default(),
             cache_folder: raw.cache_folder,
             cache_size: self.read(raw.cache_size),
@@ -351,6 +414,39 @@ impl Reader {
                 .filter_map(|(name, secret)| Some((name, self.read(Some(secret))?)))
                 .collect(),
         }
+    }
+
+    /// A text that is one word, and ends up in files of others.
+    fn word(&mut self, name: &str, text: Option<Spanned<String>>) -> Option<String> {
+        let text = text?;
+        let is_word = !text.get_ref().is_empty()
+            && !text
+                .get_ref()
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control());
+        if !is_word {
+            let message = format!("`{name}` is empty, or has a space in it");
+            self.mistakes.push(Diagnostic::new(text.span(), message));
+        }
+        Some(text.into_inner())
+    }
+
+    /// Five fields, of what cron has in them. Names of months and days are left to those
+    /// who know them.
+    fn cron(&mut self, text: Option<Spanned<String>>) -> Option<String> {
+        let text = text?;
+        let fields: Vec<&str> = text.get_ref().split_whitespace().collect();
+        let known = |c: char| c.is_ascii_digit() || "*,-/".contains(c);
+        if fields.len() != 5 || !fields.iter().all(|field| field.chars().all(known)) {
+            let message = format!("`{}` is no schedule", text.get_ref());
+            self.mistakes
+                .push(Diagnostic::new(text.span(), message).hint(
+                    "write minute, hour, day of the month, month and day of the week, in numbers: \
+                 `0 6 * * *` is each day at 6:00",
+                ));
+            return None;
+        }
+        Some(fields.join(" "))
     }
 
     fn most(&mut self, raw: RawLimits) -> Most {

@@ -29,7 +29,7 @@ use wharf_sandbox::{Component, PrepareError};
 use wharf_store::Store;
 
 use crate::component::ComponentFile;
-use crate::stored::{Attempt, StepRunner, StoredArgument, StoredInput, StoredStep, Told};
+use crate::stored::{Attempt, StepCode, StepRunner, StoredArgument, StoredInput, StoredStep, Told};
 use crate::transfer;
 
 /// Runs steps again.
@@ -186,7 +186,7 @@ impl Replayer {
             None => program(record, inputs),
         };
         let step = StoredStep {
-            component,
+            code: StepCode::ready(&component),
             reference: record.step.reference.clone(),
             name: record.step.name.clone(),
             function,

@@ -137,6 +137,32 @@ impl Sandbox {
         self.open_with(digest, size, limits, || Ok(wasm)).await
     }
 
+    /// What is in the cache of a component, so that its bytes are not needed; nothing
+    /// where it has to be compiled.
+    ///
+    /// # Errors
+    /// Where the engine cannot be made.
+    pub async fn open_compiled(
+        &self,
+        digest: Digest,
+        size: u64,
+        limits: &Limits,
+    ) -> Result<Option<Opened>, PrepareError> {
+        let parts = self.parts(limits).await?;
+        let key = EntryKey {
+            component: digest,
+            compatibility: engine::compatibility(&parts.engine),
+        };
+        let found = self.cache.as_ref().and_then(|cache| cache.get(&key));
+        Ok(found.map(|(description, code)| Opened {
+            digest,
+            size,
+            description,
+            key,
+            code: Code::Compiled(code),
+        }))
+    }
+
     /// The same, for bytes that are read only where they are needed: where
     /// compiled code is in the cache, they are not. `read` gives the bytes that
     /// have the digest, or fails.

@@ -180,6 +180,23 @@ impl Store {
         Ok(hash_file(&file).await.map_err(unread)?.content)
     }
 
+    /// Where a blob is, as a URL; for a tree, its listing.
+    #[must_use]
+    pub fn uri_of_blob(&self, digest: &Digest) -> String {
+        self.uri_of(&path(digest))
+    }
+
+    /// Where an object is, as a URL.
+    pub(crate) fn uri_of(&self, path: &ObjectPath) -> String {
+        match self.objects.file(path) {
+            Some(file) => {
+                let file = std::path::absolute(&file).unwrap_or(file);
+                format!("file://{}", file.display())
+            }
+            None => format!("{}/{path}", self.place()),
+        }
+    }
+
     /// Whether blobs are files of this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {

@@ -56,6 +56,12 @@ impl Store {
         }
     }
 
+    /// Where the commit of a key is, as a URL.
+    #[must_use]
+    pub fn uri_of_commit(&self, key: &Digest) -> String {
+        self.uri_of(&path(key))
+    }
+
     /// The commit of a key, where there is one.
     ///
     /// # Errors

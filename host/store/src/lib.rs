@@ -8,7 +8,8 @@
 //! durable     the same for files of this machine, many at a time; syncing
 //! blobs       bytes named by their digest; chunks, hashing, reader, upload,
 //!             transfers, trees
-//! records     JSON with a checksum; runs, commits, artifacts: what is recorded
+//! records     JSON with a checksum; runs, commits, artifacts, pipelines, tasks: what
+//!             is recorded
 //! reach, gc, verify, copy     what goes over all of it
 //! cache       blobs of a store elsewhere, on this machine
 //! ```
@@ -35,6 +36,7 @@ mod reader;
 mod records;
 mod runs;
 mod syncing;
+mod tasks;
 mod transfers;
 mod trees;
 mod upload;

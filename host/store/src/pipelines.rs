@@ -51,13 +51,17 @@ impl Store {
     }
 
     /// The run of a pipeline; the end is absent where it was interrupted, or still
-    /// runs.
+    /// runs. Of one whose tasks an orchestrator starts, the end is what is known of it.
     ///
     /// # Errors
     /// [`wharf_model::ErrorKind::UnknownRun`] where there is none.
     pub async fn pipeline_run(&self, id: &RunId) -> Result<(Started, Option<Ended>), Fault> {
-        let started = self.read_record(&started_path(id)).await?;
+        let started = self.read_record::<Started>(&started_path(id)).await?;
         let started = started.ok_or_else(|| self.unknown_run(id.as_str()))?;
+        if started.lock.is_some() {
+            let ended = self.ended_of_tasks(&started).await?;
+            return Ok((started, ended));
+        }
         let path = ObjectPath::from(format!("{PIPELINES}/{id}/ended.json"));
         Ok((started, self.read_record(&path).await?))
     }

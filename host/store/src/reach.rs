@@ -1,6 +1,6 @@
 //! What is reachable: the blobs that records name.
 //!
-//! Records are commits, versions of artifacts, and runs of pipelines. A blob that
+//! Records are commits, versions of artifacts, runs of pipelines and locks. A blob that
 //! none of them names, in any way, is garbage.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt;
 use object_store::path::Path as ObjectPath;
 use wharf_model::artifact::Version;
+use wharf_model::lock::Lock;
 use wharf_model::pipeline_run::Started;
 use wharf_model::record::Artifact;
 use wharf_model::tree::Listed;
@@ -18,6 +19,7 @@ use crate::artifacts::ARTIFACTS;
 use crate::commits::COMMITS;
 use crate::objects::Meta;
 use crate::pipelines::started_path;
+use crate::tasks::LOCKS;
 
 /// The blobs that something names, and what names them.
 #[derive(Debug, Default)]
@@ -102,6 +104,18 @@ impl Store {
                 reachable.add(&started.definition, path.as_ref());
                 let components = started.components.iter();
                 components.for_each(|used| reachable.add(&used.content, path.as_ref()));
+            }
+        }
+        let mut locks = self.objects.list(LOCKS)?;
+        while let Some(Meta { path, .. }) = locks.try_next().await? {
+            let lock = self.read_record::<Lock>(&path).await;
+            if let Some(lock) = unless_damaged(&path, lock, &mut damaged)? {
+                reachable.add(&lock.definition, path.as_ref());
+                let components = lock.components.iter().map(|used| &used.content);
+                let files = lock.files.iter().map(|file| &file.content);
+                components
+                    .chain(files)
+                    .for_each(|content| reachable.add(content, path.as_ref()));
             }
         }
         let mut artifacts = self.objects.list(ARTIFACTS)?;

@@ -158,12 +158,12 @@ impl Store {
         Fault::new(ErrorKind::Conflict, message)
     }
 
-    fn damaged(&self, path: &ObjectPath) -> Fault {
+    pub(crate) fn damaged(&self, path: &ObjectPath) -> Fault {
         let message = format!("the record `{path}` in {} is damaged", self.place());
         Fault::new(ErrorKind::Corrupt, message).hint("restore it, or remove it")
     }
 
-    fn not_understood(&self, path: &ObjectPath, why: &str) -> Fault {
+    pub(crate) fn not_understood(&self, path: &ObjectPath, why: &str) -> Fault {
         let place = self.place();
         let message = format!("the record `{path}` in {place} cannot be understood: {why}");
         Fault::new(ErrorKind::Store, message).hint("a newer version of Wharf may have written it")
@@ -192,6 +192,14 @@ fn unseal<T: Kept>(bytes: &[u8]) -> Result<T, Unusable> {
             Err(Unusable::Wrong(why))
         }
     }
+}
+
+/// A record whose bytes are known to be those that were written.
+pub(crate) fn unsealed_as<T: Kept>(bytes: &[u8]) -> Result<T, String> {
+    unseal(bytes).map_err(|why| match why {
+        Unusable::Damaged => "it has no checksum".to_owned(),
+        Unusable::Wrong(why) => why,
+    })
 }
 
 /// A record without its checksum, where that fits.

@@ -34,6 +34,8 @@ pub(crate) enum PipelineCommand {
     Run(Box<RunPipeline>),
     /// Draw a pipeline
     Graph(Graph),
+    /// Keep a pipeline in the store, with all that it needs, and print its digest
+    Lock(Lock),
 }
 
 #[derive(Debug, Args)]
@@ -50,6 +52,26 @@ pub(crate) struct Check {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Keep a pipeline in the store, with all that it needs, and print its digest
+///
+/// That is what the tasks of orchestrators are given (`wharf step exec`): the pipeline, its
+/// components, the files that it names, and what the stack permits, all as they are now.
+/// The same has the same digest.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: wharf pipeline lock pipeline.yaml --stack prod")]
+pub(crate) struct Lock {
+    /// The pipeline
+    #[arg(value_name = "PIPELINE.yaml")]
+    pub(crate) file: PathBuf,
+
+    /// Parameters that no run can choose any more
+    #[arg(value_name = "NAME=VALUE", value_parser = parse_binding)]
+    pub(crate) bindings: Vec<Binding>,
+
+    #[command(flatten)]
+    pub(crate) on: OnStack,
 }
 
 #[derive(Debug, Args)]
@@ -182,7 +204,7 @@ impl Pipeline {
         match &self.command {
             PipelineCommand::Check(args) => args.json,
             PipelineCommand::Run(args) | PipelineCommand::Plan(args) => args.json,
-            PipelineCommand::Graph(_) => false,
+            PipelineCommand::Graph(_) | PipelineCommand::Lock(_) => false,
         }
     }
 }

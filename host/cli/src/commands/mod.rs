@@ -9,6 +9,7 @@ mod report;
 mod run;
 mod runs;
 mod show;
+mod step;
 mod upkeep;
 
 use clap::CommandFactory;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Ending {
         Command::Replay(args) => replay::replay(&args).into(),
         Command::Report(args) => report::report(&args).into(),
         Command::Pipeline(args) => pipeline::pipeline(args),
+        Command::Step(args) => step::step(args),
         Command::Artifact(args) => artifact::artifact(&args).into(),
         Command::Gc(args) => upkeep::gc(&args).into(),
         Command::Verify(args) => upkeep::verify(&args).into(),

@@ -1,20 +1,20 @@
 //! `wharf pipeline`.
 
+mod lock;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::json;
 use tokio::sync::mpsc::unbounded_channel;
-use wharf_model::artifact::ArtifactReference;
 use wharf_model::limits::Limits;
-use wharf_model::pipeline::{Checked, CheckedParameter, ParameterDefault, Slice, Value, graph};
+use wharf_model::pipeline::{Checked, Slice, Value, graph};
 use wharf_model::pipeline_run::PipelineOutcome;
-use wharf_model::plan::{BadRequest, Problem, Shape};
-use wharf_model::request::{Binding, DEFAULT_LOGICAL_TIME};
-use wharf_model::signature::{Arity, ParameterType};
-use wharf_model::{ErrorKind, Fault, Grants, nearest, value};
+use wharf_model::plan::BadRequest;
+use wharf_model::request::DEFAULT_LOGICAL_TIME;
+use wharf_model::{ErrorKind, Fault, Grants};
 use wharf_runner::Committing;
 use wharf_runner::pipeline::{
     Capacity, Connections, Handle, Loaded, PipelineRequest, PipelineRunner, Selection, load,
@@ -24,6 +24,7 @@ use wharf_sandbox::Sandbox;
 
 use crate::args::pipeline::{Check, Format, Graph, Pipeline, PipelineCommand, RunPipeline};
 use crate::ending::Ending;
+use crate::parameters::{Given, parameters};
 use crate::report::out;
 use crate::report::pipeline::Reporter;
 use crate::report::run::Style;
@@ -39,6 +40,7 @@ pub(crate) fn pipeline(args: Pipeline) -> Ending {
         PipelineCommand::Plan(args) => run(&args, true),
         PipelineCommand::Run(args) => run(&args, false),
         PipelineCommand::Graph(args) => draw(&args),
+        PipelineCommand::Lock(args) => lock::lock(&args),
     };
     match ended {
         Ok(ending) | Err(ending) => ending,
@@ -132,7 +134,8 @@ async fn prepare(
 ) -> Result<Prepared, Ending> {
     let limits = &chosen.resources.limits;
     let mut loaded = load(&args.file, sandbox, limits).await?;
-    let parameters = parameters(&loaded, &args.bindings)?;
+    let given = Given::of(&args.bindings, BTreeMap::new());
+    let parameters = parameters(&loaded, &given)?;
     let slices = slices(&loaded.checked, args)?;
     let grants = grants(&loaded.checked, chosen)?;
     let compiling = |path: &Path| reporter.compiling(path);
@@ -173,6 +176,7 @@ fn requests(
             grants: prepared.grants.clone(),
             stack: chosen.name.clone(),
             by: by.clone(),
+            task: None,
         }))
     });
     requests.collect()
@@ -249,7 +253,7 @@ fn worse(one: PipelineOutcome, other: PipelineOutcome) -> PipelineOutcome {
         PipelineOutcome::Succeeded => 0,
         PipelineOutcome::Failed { retryable: true } => 1,
         PipelineOutcome::Cancelled { .. } => 2,
-        PipelineOutcome::Failed { retryable: false } => 3,
+        PipelineOutcome::Failed { retryable: false } | PipelineOutcome::Unfinished => 3,
     };
     if weight(&other) > weight(&one) {
         other
@@ -309,7 +313,14 @@ fn slices(checked: &Checked, args: &RunPipeline) -> Result<Vec<Option<Slice>>, F
 
 /// What the steps are granted: what they ask for, if it is permitted.
 fn grants(checked: &Checked, chosen: &Chosen) -> Result<Grants, Fault> {
-    let mut asked = Vec::new();
+    check_permitted(checked, chosen)?;
+    let steps = checked.steps.iter();
+    let asked: Vec<_> = steps.flat_map(|step| step.grants.iter().cloned()).collect();
+    super::run::grants(&asked)
+}
+
+/// What the steps ask for must be permitted.
+fn check_permitted(checked: &Checked, chosen: &Chosen) -> Result<(), Fault> {
     for step in &checked.steps {
         for grant in &step.grants {
             if !chosen.permits(grant) {
@@ -321,132 +332,7 @@ fn grants(checked: &Checked, chosen: &Chosen) -> Result<Grants, Fault> {
                     Fault::new(ErrorKind::Pipeline, message).hint(chosen.how_to_permit(grant))
                 );
             }
-            asked.push(grant.clone());
         }
     }
-    super::run::grants(&asked)
-}
-
-/// What the parameters are: given, or by default; all mistakes together.
-fn parameters(
-    loaded: &Loaded,
-    bindings: &[Binding],
-) -> Result<BTreeMap<String, Value<Handle>>, Ending> {
-    let declared = &loaded.checked.parameters;
-    let mut problems = Vec::new();
-    let mut problem = |message: String, hint: Option<String>| {
-        problems.push(Problem {
-            kind: ErrorKind::Parameter,
-            message,
-            hint,
-        });
-    };
-    for binding in bindings {
-        if !declared
-            .iter()
-            .any(|parameter| parameter.name == binding.name)
-        {
-            let near = nearest(
-                &binding.name,
-                declared.iter().map(|parameter| &*parameter.name),
-            );
-            let hint = near.map(|near| format!("did you mean `{near}`?"));
-            problem(
-                format!("the pipeline has no parameter `{}`", binding.name),
-                hint,
-            );
-        }
-    }
-    let mut values = BTreeMap::new();
-    for parameter in declared {
-        let given: Vec<_> = bindings
-            .iter()
-            .filter(|it| it.name == parameter.name)
-            .collect();
-        match parameter_value(parameter, &given, &loaded.file) {
-            Ok(value) => drop(values.insert(parameter.name.clone(), value)),
-            Err((message, hint)) => problem(message, hint),
-        }
-    }
-    match problems.is_empty() {
-        true => Ok(values),
-        false => Err(Ending::BadRequest(BadRequest { problems })),
-    }
-}
-
-type Refused = (String, Option<String>);
-
-fn parameter_value(
-    parameter: &CheckedParameter,
-    given: &[&Binding],
-    file: &Path,
-) -> Result<Value<Handle>, Refused> {
-    let name = &parameter.name;
-    match (&parameter.ty, given) {
-        (_, []) => match &parameter.default {
-            Some(ParameterDefault::Json(json)) => Ok(Value::Json(json.clone())),
-            Some(ParameterDefault::Paths(paths)) => {
-                let beside = file.parent().unwrap_or(Path::new(""));
-                let handles = paths
-                    .iter()
-                    .map(|path| path_handle(parameter, beside.join(path)));
-                Ok(artifacts(&parameter.ty, handles.collect()))
-            }
-            None => Err((
-                format!("the parameter `{name}` ({}) is missing", parameter.ty),
-                Some(format!("add {name}=VALUE")),
-            )),
-        },
-        (ParameterType::Value { value }, [one]) => match value::parse_text(value, &one.text) {
-            Ok(json) => Ok(Value::Json(json)),
-            Err(error) => Err((format!("parameter `{name}`: {error}"), None)),
-        },
-        (ParameterType::Input { arity, .. }, given)
-            if given.len() == 1 || *arity == Arity::Many =>
-        {
-            let handles = given.iter().map(|one| handle(parameter, &one.text));
-            Ok(artifacts(&parameter.ty, handles.collect::<Result<_, _>>()?))
-        }
-        _ => Err((
-            format!(
-                "the parameter `{name}` ({}) is given {} times",
-                parameter.ty,
-                given.len()
-            ),
-            Some(format!("give {name}=VALUE once")),
-        )),
-    }
-}
-
-/// What a text of the command line means for an artifact.
-fn handle(parameter: &CheckedParameter, text: &str) -> Result<Handle, Refused> {
-    let Some(reference) = text.strip_prefix("artifact:") else {
-        return Ok(path_handle(parameter, PathBuf::from(text)));
-    };
-    let reference: Result<ArtifactReference, _> = reference.parse();
-    let reference =
-        reference.map_err(|error| (format!("parameter `{}`: {error}", parameter.name), None));
-    reference.map(Handle::Named)
-}
-
-fn path_handle(parameter: &CheckedParameter, path: PathBuf) -> Handle {
-    let shape = match &parameter.ty {
-        ParameterType::Input { tree: true, .. } => Shape::Tree,
-        _ => Shape::File,
-    };
-    Handle::Path(path, shape)
-}
-
-fn artifacts(ty: &ParameterType, mut handles: Vec<Handle>) -> Value<Handle> {
-    let many = matches!(
-        ty,
-        ParameterType::Input {
-            arity: Arity::Many,
-            ..
-        }
-    );
-    match (many, handles.len()) {
-        (false, 1) => handles.pop().map_or(Value::Absent, Value::Artifact),
-        _ => Value::Artifacts(handles),
-    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::ending::Ending;
 /// Tells an ending that no report of a run has told.
 pub(crate) fn report(ending: &Ending, json: bool) {
     let problems = match ending {
-        Ending::Done | Ending::Ran(_) | Ending::RanPipeline(_) => return,
+        Ending::Done | Ending::Ran(_) | Ending::RanPipeline(_) | Ending::RanTask { .. } => return,
         Ending::Mistakes(mistakes) => return mistakes::report(mistakes, json),
         Ending::BadRequest(bad) => bad.problems.clone(),
         Ending::Stopped(by) => {

@@ -7,7 +7,7 @@ pub(crate) mod mistakes;
 pub(crate) mod page;
 pub(crate) mod pipeline;
 pub(crate) mod plan;
-mod progress;
+pub(crate) mod progress;
 pub(crate) mod run;
 pub(crate) mod table;
 mod text;

@@ -336,7 +336,9 @@ const fn code(status: StepStatus) -> &'static str {
 fn summary(ended: &Ended, told: &Told, colour: bool) -> String {
     let outcome = match ended.outcome {
         PipelineOutcome::Succeeded => "1;32",
-        PipelineOutcome::Failed { .. } | PipelineOutcome::Cancelled { .. } => "1;31",
+        PipelineOutcome::Failed { .. }
+        | PipelineOutcome::Cancelled { .. }
+        | PipelineOutcome::Unfinished => "1;31",
     };
     let outcome = painted(ended.outcome.word(), outcome, colour);
     let written = match told.written {

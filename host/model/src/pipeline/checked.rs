@@ -1,5 +1,6 @@
 //! A pipeline that is checked: every name is looked up, every type fits.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -128,6 +129,118 @@ impl CheckedStep {
     /// Where it publishes artifacts, in the order of the file.
     pub fn publishes(&self) -> impl Iterator<Item = &PublishTarget> {
         self.publish.iter().map(|publication| &publication.target)
+    }
+}
+
+/// Where the list of a step with `foreach` comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ItemsFrom {
+    /// The file: it is the same in every run.
+    File {
+        /// How many items it has.
+        count: usize,
+    },
+    /// Parameters of the pipeline, by name.
+    Parameters(BTreeSet<String>),
+    /// Steps: it is known when they have ended.
+    Steps,
+}
+
+impl CheckedStep {
+    /// The parameters that take artifacts whose paths depend on the partition.
+    #[must_use]
+    pub fn paths_of_partition(&self) -> Vec<&str> {
+        let inputs = self
+            .bindings
+            .iter()
+            .filter(|binding| matches!(binding.wanted, Wanted::Inputs { .. }));
+        let depends = |binding: &&CheckedBinding| {
+            let mut found = false;
+            binding.source.walk(&mut |formula| {
+                found |= matches!(
+                    formula.kind,
+                    FormulaKind::Partition | FormulaKind::PartitionPart(_)
+                );
+            });
+            found
+        };
+        inputs
+            .filter(depends)
+            .map(|binding| &*binding.name)
+            .collect()
+    }
+
+    /// Where its list comes from; nothing without `foreach`.
+    #[must_use]
+    pub fn items_from(&self) -> Option<ItemsFrom> {
+        let foreach = self.foreach.as_ref()?;
+        if let SourceKind::List(items) = &foreach.kind {
+            return Some(ItemsFrom::File { count: items.len() });
+        }
+        if let SourceKind::Constant(Json::Array(items)) = &foreach.kind {
+            return Some(ItemsFrom::File { count: items.len() });
+        }
+        let (mut parameters, mut of_run) = (BTreeSet::new(), false);
+        foreach.walk(&mut |formula| match &formula.kind {
+            FormulaKind::Parameter(name) => drop(parameters.insert(name.clone())),
+            FormulaKind::Results(_)
+            | FormulaKind::Output { .. }
+            | FormulaKind::OwnOutput { .. }
+            | FormulaKind::Artifact(_)
+            | FormulaKind::Partition
+            | FormulaKind::PartitionPart(_) => of_run = true,
+            _ => {}
+        });
+        Some(match of_run {
+            true => ItemsFrom::Steps,
+            false => ItemsFrom::Parameters(parameters),
+        })
+    }
+}
+
+impl Source {
+    /// Calls `visit` with every expression in it, and in those.
+    fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Formula)) {
+        match &self.kind {
+            SourceKind::Constant(_) => {}
+            SourceKind::Formula(formula) => formula.walk(visit),
+            SourceKind::Text(pieces) => {
+                for piece in pieces {
+                    if let TextPiece::Formula(formula) = piece {
+                        formula.walk(visit);
+                    }
+                }
+            }
+            SourceKind::List(items) => items.iter().for_each(|item| item.walk(visit)),
+            SourceKind::Map(entries) => entries.iter().for_each(|(_, value)| value.walk(visit)),
+        }
+    }
+}
+
+impl Formula {
+    fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Self)) {
+        visit(self);
+        match &self.kind {
+            FormulaKind::Field(of, _) | FormulaKind::Index(of, _) | FormulaKind::Not(of) => {
+                of.walk(visit);
+            }
+            FormulaKind::Compare(_, one, other) => {
+                one.walk(visit);
+                other.walk(visit);
+            }
+            FormulaKind::All(parts) | FormulaKind::Any(parts) => {
+                parts.iter().for_each(|part| part.walk(visit));
+            }
+            FormulaKind::Literal(_)
+            | FormulaKind::Parameter(_)
+            | FormulaKind::Results(_)
+            | FormulaKind::Output { .. }
+            | FormulaKind::OwnOutput { .. }
+            | FormulaKind::Item
+            | FormulaKind::Partition
+            | FormulaKind::PartitionPart(_)
+            | FormulaKind::Artifact(_) => {}
+        }
     }
 }
 

@@ -58,7 +58,9 @@ mod type_syntax;
 mod types;
 mod yaml;
 
-pub use checked::{Checked, CheckedOutput, CheckedParameter, CheckedStep, ParameterDefault};
+pub use checked::{
+    Checked, CheckedOutput, CheckedParameter, CheckedStep, ItemsFrom, ParameterDefault,
+};
 pub use diagnostic::{Diagnostic, MAX_DIAGNOSTICS, Span};
 pub use evaluate::{
     BoundParameter, BoundValue, EvaluationError, KnownArtifacts, MAX_EACH, Scope, Value,

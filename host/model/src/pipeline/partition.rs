@@ -228,6 +228,43 @@ impl Partition {
         }
     }
 
+    /// The partition that a date is in.
+    ///
+    /// # Errors
+    /// Where partitions are values.
+    pub fn at(&self, date: Date) -> Result<Slice, PartitionError> {
+        match self {
+            Self::Every(Every::Month) => Every::Month.slice(date.first_of_month()),
+            Self::Every(Every::Day) => Every::Day.slice(date),
+            Self::Values(values) => Err(PartitionError::new(
+                "the partitions are values, which no time tells".to_owned(),
+                format!("say which: {}", values.join(", ")),
+            )),
+        }
+    }
+
+    /// The last partition that had ended when a date began.
+    ///
+    /// ```
+    /// use wharf_model::pipeline::{Every, Partition};
+    /// let months = Partition::Every(Every::Month);
+    /// let before = months.before(jiff::civil::date(2014, 1, 1)).unwrap();
+    /// assert_eq!(before.name, "2013-12");
+    /// ```
+    ///
+    /// # Errors
+    /// Where partitions are values.
+    pub fn before(&self, date: Date) -> Result<Slice, PartitionError> {
+        let first = match self {
+            Self::Every(Every::Month) => date.first_of_month(),
+            Self::Every(Every::Day) | Self::Values(_) => date,
+        };
+        let last = first.yesterday().map_err(|_| {
+            PartitionError::new(format!("there is no partition before {date}"), None)
+        })?;
+        self.at(last)
+    }
+
     /// The partitions from one to another, both included, in order.
     ///
     /// # Errors

@@ -117,7 +117,12 @@ impl Shared {
         dry: Option<Before>,
     ) -> Self {
         Self {
-            pinned: Pinned::new(&runner.store, &request.id, dry.is_some()),
+            pinned: Pinned::new(
+                &runner.store,
+                &request.id,
+                dry.is_some(),
+                request.task.is_some(),
+            ),
             dry,
             capacity,
             runner,
@@ -192,15 +197,40 @@ impl Shared {
             return Ok(());
         }
         if item.must_be_committed {
-            let message = format!(
-                "`{}` is not committed, and was not chosen to run",
-                item.of.step
-            );
+            let step = &item.of.step;
+            let message = match self.request.task {
+                Some(_) => {
+                    format!("`{step}` has not succeeded in this run, nor before with the same")
+                }
+                None => format!("`{step}` is not committed, and was not chosen to run"),
+            };
             return Err(
                 Fault::new(ErrorKind::Pipeline, message).hint("run it first, or choose it, too")
             );
         }
-        self.run(step.retries, stored, identity, item, end).await
+        self.run(self.retries(step), stored, identity, item, end)
+            .await
+    }
+
+    /// What bounds a step; an orchestrator may leave it less time.
+    fn limits(&self, step: &CheckedStep) -> Limits {
+        let mut limits = limits_of(step, &self.request.resources);
+        let task = self.request.task.as_ref();
+        if let Some(left) = task.and_then(|task| task.time_left) {
+            limits.time = limits.time.min(left);
+        }
+        limits
+    }
+
+    /// How often the host tries again itself.
+    fn retries(&self, step: &CheckedStep) -> Retries {
+        match &self.request.task {
+            Some(task) if !task.retries => Retries {
+                count: 0,
+                ..step.retries
+            },
+            _ => step.retries,
+        }
     }
 
     /// Runs a step, and again where that may help.
@@ -346,12 +376,17 @@ impl Shared {
             run: self.request.id.clone(),
             name: self.request.name.clone(),
             item: item.of.item,
-            attempt,
+            attempt: match &self.request.task {
+                Some(task) => task.attempt.saturating_add(attempt - 1),
+                None => attempt,
+            },
         }
     }
 
     fn attempt_id(&self, number: u64) -> Result<RunId, Fault> {
-        let id = format!("{}-{number}", self.request.id);
+        // Other tasks of the run count for themselves.
+        let own = self.request.task.as_ref().map(|task| task.name.as_str());
+        let id = format!("{}-{}{number}", self.request.id, own.unwrap_or_default());
         id.parse().map_err(Fault::internal)
     }
 
@@ -408,13 +443,13 @@ impl Shared {
         }
         let request = &self.request;
         Ok(StoredStep {
-            component: loaded.component(&uses.path)?.clone(),
+            code: loaded.code(&uses.path)?,
             reference: uses.to_string(),
             name: step.name.clone(),
             function: step.function.clone(),
             arguments,
             program_arguments,
-            limits: limits_of(step, &request.resources),
+            limits: self.limits(step),
             grants: request.grants.only(&step.grants),
             logical_time: request.logical_time,
             partition: request.slice.as_ref().map(|slice| slice.name.clone()),

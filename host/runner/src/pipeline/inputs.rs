@@ -11,7 +11,6 @@ use wharf_model::signature::Arity;
 use wharf_store::Store;
 
 use super::PipelineRequest;
-use super::load::beside;
 use super::pinned::{check_is_tree, check_shape, tree_of};
 use super::scope::{Handle, RunScope, StepState};
 
@@ -51,7 +50,7 @@ fn wanted(request: &PipelineRequest) -> WantedBy<'_> {
         parameters: &request.parameters,
         steps: &states,
         slice: request.slice.as_ref(),
-        folder: beside(&request.loaded.file),
+        files: &request.loaded.files,
         item: None,
         own: None,
     };

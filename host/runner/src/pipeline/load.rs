@@ -5,14 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wharf_model::limits::Limits;
+use wharf_model::lock::Lock;
 use wharf_model::pipeline::{
     Checked, Diagnostic, MAX_FILE_BYTES, Pipeline, Span, check_partly, parse_partly,
 };
 use wharf_model::signature::Signature;
-use wharf_model::{ErrorKind, Fault};
+use wharf_model::{Content, Digest, ErrorKind, Fault};
 use wharf_sandbox::{Component, Opened, PrepareError, Sandbox};
+use wharf_store::Store;
 
+use super::files::Files;
 use crate::component::ComponentFile;
+use crate::stored::StepCode;
 
 /// A pipeline that is checked.
 #[derive(Debug)]
@@ -27,6 +31,10 @@ pub struct Loaded {
     pub file: PathBuf,
     /// Its components, by the path that the file gives.
     pub components: BTreeMap<PathBuf, Used>,
+    /// The files that it names.
+    pub files: Files,
+    /// Its lock, where it comes from one.
+    pub lock: Option<(Digest, Lock)>,
 }
 
 /// A component that a pipeline uses.
@@ -34,6 +42,10 @@ pub struct Loaded {
 pub struct Used {
     /// Where it is.
     pub path: PathBuf,
+    /// What it is, where it is in the store.
+    pub content: Option<Content>,
+    /// What it offers.
+    pub signature: Signature,
     /// The component, where it is made ready to run.
     pub component: Option<Arc<Component>>,
     opened: Option<Opened>,
@@ -89,6 +101,8 @@ pub async fn load(file: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Loa
                 signatures.extend(same.map(|other| (other.to_string(), signature.clone())));
                 let used = Used {
                     path,
+                    content: None,
+                    signature,
                     component: None,
                     opened: Some(opened),
                 };
@@ -108,6 +122,59 @@ pub async fn load(file: &Path, sandbox: &Sandbox, limits: &Limits) -> Result<Loa
         text,
         file: file.to_owned(),
         components,
+        files: Files::Beside(beside(file).to_owned()),
+        lock: None,
+    })
+}
+
+/// Reads a pipeline that was locked. Its components are read where they are
+/// needed ([`Loaded::prepare_locked`]).
+///
+/// # Errors
+/// Where there is no such lock, or this version of Wharf does not understand what it
+/// holds.
+pub async fn load_locked(store: &Store, digest: Digest) -> Result<Loaded, Fault> {
+    let lock = store.lock(&digest).await?;
+    let text = store.open_blob(&lock.definition).await?.read().await?;
+    let not_understood = |why: String| {
+        let message = format!("the pipeline {digest} cannot be understood: {why}");
+        Fault::new(ErrorKind::Pipeline, message)
+            .hint("another version of Wharf may have locked it: compile it with this one")
+    };
+    let text = String::from_utf8(text.into()).map_err(|_| not_understood("no UTF-8".into()))?;
+    let first = |mistakes: Vec<Diagnostic>| {
+        let first = mistakes.into_iter().next();
+        not_understood(first.map_or_else(String::new, |first| first.message))
+    };
+    let pipeline = wharf_model::pipeline::parse(&text).map_err(first)?;
+    let used = lock.components.iter().map(|locked| {
+        let path = PathBuf::from(&locked.reference);
+        let used = Used {
+            path: path.clone(),
+            content: Some(locked.content),
+            signature: locked.signature.clone(),
+            component: None,
+            opened: None,
+        };
+        (path, used)
+    });
+    let components: BTreeMap<PathBuf, Used> = used.collect();
+    let signatures = pipeline.references().filter_map(|reference| {
+        let used = components.get(&reference.path)?;
+        Some((reference.to_string(), used.signature.clone()))
+    });
+    let signatures = signatures.collect();
+    let checked = wharf_model::pipeline::check(&pipeline, &signatures).map_err(first)?;
+    let files = lock.files.iter();
+    let files = files.map(|file| (PathBuf::from(&file.path), file.content));
+    Ok(Loaded {
+        pipeline,
+        checked,
+        text,
+        file: PathBuf::from(&lock.file),
+        components,
+        files: Files::Locked(files.collect()),
+        lock: Some((digest, lock)),
     })
 }
 
@@ -184,6 +251,14 @@ fn in_file(error: PrepareError, path: &Path) -> Fault {
     }
 }
 
+impl Used {
+    /// The digest of the component, once it was opened.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        let opened = self.opened.as_ref().map(Opened::digest);
+        opened.or_else(|| self.component.as_ref().map(|component| component.digest()))
+    }
+}
+
 impl Loaded {
     /// Makes all components ready to run. `compiling` is called with the path of each
     /// that is compiled.
@@ -207,6 +282,70 @@ impl Loaded {
             used.component = Some(Arc::new(component));
         }
         Ok(())
+    }
+
+    /// Makes the component of one step ready to run, from the store.
+    ///
+    /// # Errors
+    /// Where it is not there, does not offer what the lock says, or cannot be compiled.
+    pub async fn prepare_locked(
+        &mut self,
+        step: usize,
+        store: &Store,
+        sandbox: &Sandbox,
+        limits: &Limits,
+        compiling: impl Fn(&Path),
+    ) -> Result<(), Fault> {
+        let Some(uses) = &self.checked.steps[step].uses else {
+            return Ok(());
+        };
+        let used = self.components.get_mut(&uses.path);
+        let Some((used, content)) = used.and_then(|used| {
+            let content = used.content?;
+            Some((used, content))
+        }) else {
+            let message = format!("the lock has no component `{}`", uses.path.display());
+            return Err(Fault::new(ErrorKind::Pipeline, message));
+        };
+        let path = used.path.clone();
+        let wrong = |error| in_file(error, &path);
+        if content.size > limits.component.0 {
+            let message = format!("`{}` is larger than {}", path.display(), limits.component);
+            return Err(Fault::new(ErrorKind::InvalidComponent, message));
+        }
+        let compiled = sandbox.open_compiled(content.digest, content.size, limits);
+        let opened = match compiled.await.map_err(wrong)? {
+            Some(opened) => opened,
+            None => {
+                let wasm = store.open_blob(&content).await?.read().await?;
+                let opened = sandbox.open(wasm.into(), content.digest, limits);
+                opened.await.map_err(wrong)?
+            }
+        };
+        if opened.description().signature != used.signature {
+            let message = format!(
+                "the lock says something else of what `{}` offers than the component does",
+                path.display()
+            );
+            return Err(Fault::new(ErrorKind::InvalidComponent, message)
+                .hint("another version of Wharf may have locked it: compile it with this one"));
+        }
+        let prepared = sandbox.prepare(opened, limits, |_| compiling(&path)).await;
+        used.component = Some(Arc::new(prepared.map_err(wrong)?));
+        Ok(())
+    }
+
+    /// What a step runs, by the path that the file gives.
+    pub(crate) fn code(&self, path: &Path) -> Result<StepCode, Fault> {
+        let used = self.components.get(path);
+        match used.map(|used| (&used.component, &used.content)) {
+            Some((Some(component), _)) => Ok(StepCode::ready(component)),
+            Some((None, Some(content))) => Ok(StepCode::known(content)),
+            _ => Err(Fault::internal(format!(
+                "`{}` is not ready",
+                path.display()
+            ))),
+        }
     }
 
     /// The digest of a component, by the path that the file gives.

@@ -6,16 +6,20 @@
 //!
 //! `load` reads the file and its components, and checks it. `schedule` decides what
 //! runs when; `execute` runs one item of one step: finds it committed, or runs it, and
-//! again where that may help. State is in the store alone: a run that was interrupted
+//! again where that may help. Where an orchestrator decides what runs when, `lock` keeps
+//! the pipeline in the store, and `task` runs one step, or one item of it. State is in the store alone: a run that was interrupted
 //! goes on when the same is asked for again.
 
 mod execute;
+mod files;
 mod inputs;
 mod load;
+mod lock;
 mod pinned;
 mod plan;
 mod schedule;
 mod scope;
+mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -36,14 +40,17 @@ use wharf_model::{Grants, Limits};
 use wharf_sandbox::Progress;
 
 pub use execute::Capacity;
-pub use load::{LoadError, Loaded, Used, load};
+pub use files::Files;
+pub use load::{LoadError, Loaded, Used, load, load_locked};
+pub use lock::{Locking, lock};
 pub use schedule::PipelineRunner;
 pub use scope::Handle;
+pub use task::{Task, TaskEnded, check_step};
 
 use crate::sink::IoCounters;
 
 /// The run of a pipeline that somebody asks for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PipelineRequest {
     /// The id of the run.
     pub id: RunId,
@@ -69,6 +76,8 @@ pub struct PipelineRequest {
     pub stack: Option<String>,
     /// Who asks, for the record and the history of artifacts.
     pub by: String,
+    /// The one task that is run, where an orchestrator schedules the others.
+    pub task: Option<Task>,
 }
 
 /// Which steps run, and which run anew.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 use wharf_model::artifact::{ArtifactReference, Origin, Which};
 use wharf_model::name::Name;
+use wharf_model::pipeline_run::{Found, PIN_FORMAT, Pin};
 use wharf_model::plan::Shape;
 use wharf_model::record::RunId;
 use wharf_model::{ErrorKind, Fault};
@@ -30,6 +31,8 @@ pub(super) struct Pinned {
     run: RunId,
     /// Whether files are only looked at, and not kept.
     dry: bool,
+    /// Whether the run has other processes, which must see the same.
+    shared: bool,
     paths: Mutex<BTreeMap<PathBuf, Cell<Arc<StoredInput>>>>,
     named: Mutex<BTreeMap<String, Cell<Named>>>,
     /// Tags that this run has moved, and where to.
@@ -37,11 +40,12 @@ pub(super) struct Pinned {
 }
 
 impl Pinned {
-    pub(super) fn new(store: &Store, run: &RunId, dry: bool) -> Self {
+    pub(super) fn new(store: &Store, run: &RunId, dry: bool, shared: bool) -> Self {
         Self {
             store: store.clone(),
             run: run.clone(),
             dry,
+            shared,
             paths: Mutex::default(),
             named: Mutex::default(),
             moved: Mutex::default(),
@@ -70,7 +74,31 @@ impl Pinned {
 
     /// What a tag must still mean for this run to move it: what the run has seen it
     /// mean, where it looked. Somebody else may have moved it since.
-    pub(super) fn expected(&self, name: &Name, tag: &Name) -> Option<Option<u64>> {
+    ///
+    /// # Errors
+    /// Where the store fails.
+    pub(super) async fn expected(
+        &self,
+        name: &Name,
+        tag: &Name,
+    ) -> Result<Option<Option<u64>>, Fault> {
+        if let Some(seen) = self.seen(name, tag) {
+            return Ok(Some(seen));
+        }
+        if !self.shared {
+            return Ok(None);
+        }
+        // Other tasks of the run may have looked, or moved it.
+        if let Some(moved) = self.store.tag(name, tag).await?
+            && moved.run.as_ref() == Some(&self.run)
+        {
+            return Ok(Some(moved.version));
+        }
+        let pin = self.store.pinned(&self.run, &tagged(name, tag)).await?;
+        Ok(pin.map(|pin| pin.found.and_then(|found| found.number)))
+    }
+
+    fn seen(&self, name: &Name, tag: &Name) -> Option<Option<u64>> {
         let key = tagged(name, tag);
         let moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = moved.get(&key) {
@@ -88,13 +116,33 @@ impl Pinned {
     }
 
     async fn put(&self, path: &Path, shape: Shape) -> Result<Arc<StoredInput>, Fault> {
+        let shown = path.display().to_string();
+        let what = format!("file {shown}");
+        if self.shared
+            && let Some(found) = self.store.pinned(&self.run, &what).await?
+            && let Some(found) = found.found
+        {
+            check_is_tree(&shown, found.content.is_tree(), tree_of(shape))?;
+            return Ok(Arc::new(input_of(found)));
+        }
+        let input = self.read(path, shape).await?;
+        match self.shared {
+            false => Ok(Arc::new(input)),
+            true => {
+                let found = self.pin(what, Some(found_of(&input, None))).await?;
+                Ok(Arc::new(found.map_or(input, input_of)))
+            }
+        }
+    }
+
+    async fn read(&self, path: &Path, shape: Shape) -> Result<StoredInput, Fault> {
         check_shape(path, shape)?;
         let shown = path.display().to_string();
         let content = match self.dry {
             true => transfer::content(path).await?,
             false => transfer::put(&self.store, path).await?,
         };
-        Ok(Arc::new(StoredInput {
+        Ok(StoredInput {
             content,
             from: shown.clone(),
             origin: Origin::Input {
@@ -103,11 +151,47 @@ impl Pinned {
             },
             media_type: None,
             metadata: Default::default(),
-        }))
+        })
+    }
+
+    /// Records what was looked up, for the other tasks of the run; what counts then.
+    async fn pin(&self, what: String, found: Option<Found>) -> Result<Option<Found>, Fault> {
+        let pin = Pin {
+            format: PIN_FORMAT.to_owned(),
+            what,
+            found,
+        };
+        Ok(self.store.pin(&self.run, &pin).await?.found)
     }
 
     /// A version, or that there is none; that is looked up once, too.
     async fn find(&self, reference: &ArtifactReference) -> Result<Named, Fault> {
+        let may_change = matches!(reference.which, Which::Latest | Which::Tag(_));
+        if !(self.shared && may_change) {
+            return self.look_up(reference).await;
+        }
+        let what = reference.to_string();
+        let found = match self.store.pinned(&self.run, &what).await? {
+            Some(pin) => pin.found,
+            None => {
+                let found = self.look_up(reference).await?;
+                let found = found.ok();
+                let found = found.map(|(number, input)| found_of(&input, Some(number)));
+                self.pin(what, found).await?
+            }
+        };
+        let none = || {
+            let message = format!("there was no `{reference}` when the run looked it up");
+            Fault::new(ErrorKind::UnknownArtifact, message)
+                .hint("start another run, which looks again")
+        };
+        Ok(found.ok_or_else(none).map(|found| {
+            let number = found.number.unwrap_or_default();
+            (number, Arc::new(input_of(found)))
+        }))
+    }
+
+    async fn look_up(&self, reference: &ArtifactReference) -> Result<Named, Fault> {
         let version = match self.store.version(reference).await {
             Ok(version) => version,
             Err(fault) if fault.kind() == ErrorKind::UnknownArtifact => return Ok(Err(fault)),
@@ -122,6 +206,27 @@ impl Pinned {
             metadata: version.metadata,
         };
         Ok(Ok((number, Arc::new(input))))
+    }
+}
+
+fn found_of(input: &StoredInput, number: Option<u64>) -> Found {
+    Found {
+        content: input.content,
+        from: input.from.clone(),
+        origin: input.origin.clone(),
+        number,
+        media_type: input.media_type.clone(),
+        metadata: input.metadata.clone(),
+    }
+}
+
+fn input_of(found: Found) -> StoredInput {
+    StoredInput {
+        content: found.content,
+        from: found.from,
+        origin: found.origin,
+        media_type: found.media_type,
+        metadata: found.metadata,
     }
 }
 
@@ -207,14 +312,14 @@ mod tests {
                 name: name.clone(),
                 tag: tag.clone(),
                 version: Some(number),
-                expected: pinned.expected(&name, &tag),
+                expected: pinned.expected(&name, &tag).await.unwrap(),
                 run: None,
                 partition: None,
             };
             let moved = store.move_tag(&new, &author).await;
             moved.map(|_| pinned.has_moved(&name, &tag, number))
         };
-        let run = |id: &str| Pinned::new(&store, &id.parse().unwrap(), false);
+        let run = |id: &str| Pinned::new(&store, &id.parse().unwrap(), false, false);
         let prod = Handle::Named("model:prod".parse().unwrap());
         let (one, other, blind) = (run("1"), run("2"), run("3"));
         for pinned in [&one, &other] {

@@ -61,7 +61,7 @@ impl Before {
 fn changes(before: &Record, step: &StoredStep) -> Vec<String> {
     let now = step.inputs();
     let mut changes = Vec::new();
-    if before.step.digest != Some(step.component.digest()) {
+    if before.step.digest != Some(step.code.digest) {
         changes.push("the component changed".to_owned());
     }
     let values = step.values();

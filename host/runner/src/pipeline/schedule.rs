@@ -21,15 +21,14 @@ use wharf_model::pipeline_run::{
     UsedComponent,
 };
 use wharf_model::plan::Problem;
-use wharf_model::{ErrorKind, Fault, Outcome};
+use wharf_model::{Content, Digest, ErrorKind, Fault, Record};
 use wharf_store::{Author, NewTag, NewVersion};
 
 use super::execute::{Capacity, Item, ItemEnd, Shared, is_retryable, limits_of};
-use super::load::beside;
 use super::plan::Before;
 use super::scope::{Handle, RunScope, StepState};
 use super::{Connections, EVENTS_FORMAT, PipelineEvent, PipelineRequest, StayingTag, StepOf};
-use crate::stored::{StepRunner, StoredInput};
+use crate::stored::StepRunner;
 
 /// Items that are on their way at a time: looked up, run, or committed. Enough that
 /// commits are made durable many at a time.
@@ -69,7 +68,7 @@ impl PipelineRunner {
             steps: request.loaded.checked.steps.len() as u64,
         });
         let began = self.runner.clock.elapsed();
-        let mut schedule = Schedule::new(Arc::new(shared), began);
+        let mut schedule = Schedule::new(Arc::new(shared), began, Known::new());
         schedule.run().await;
         let ended = Ended {
             format: ENDED_FORMAT.to_owned(),
@@ -105,7 +104,7 @@ impl PipelineRunner {
         let before = Before::of(&runner.store, &request).await?;
         let shared = Shared::new(runner, request, connections, capacity, Some(before));
         let began = self.runner.clock.elapsed();
-        let mut schedule = Schedule::new(Arc::new(shared), began);
+        let mut schedule = Schedule::new(Arc::new(shared), began, Known::new());
         schedule.run().await;
         Ok(schedule.ends)
     }
@@ -126,12 +125,28 @@ impl PipelineRunner {
                 content,
             });
         }
+        store
+            .put_started(&self.started(request, definition, components))
+            .await
+    }
+
+    /// What a run is recorded to have been asked to do.
+    pub(super) fn started(
+        &self,
+        request: &PipelineRequest,
+        definition: Content,
+        components: Vec<UsedComponent>,
+    ) -> Started {
         let parameters = request.parameters.iter();
-        let started = Started {
+        let task = request.task.as_ref();
+        Started {
             format: STARTED_FORMAT.to_owned(),
             id: request.id.clone(),
             name: request.name.clone(),
-            file: loaded.file.display().to_string(),
+            file: request.loaded.file.display().to_string(),
+            lock: request.loaded.lock.as_ref().map(|(digest, _)| *digest),
+            external: task.map(|task| task.external.clone()),
+            steps: task.map(|_| request.loaded.checked.steps.len() as u64),
             definition,
             components,
             parameters: parameters
@@ -143,8 +158,7 @@ impl PipelineRunner {
             host: self.runner.host.clone(),
             by: request.by.clone(),
             started: self.runner.clock.now(),
-        };
-        store.put_started(&started).await
+        }
     }
 }
 
@@ -163,12 +177,12 @@ fn shown(value: &Value<Handle>) -> Json {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Finds mistakes in a request that nothing can make up for.
-fn check(request: &PipelineRequest) -> Result<(), Fault> {
+pub(super) fn check(request: &PipelineRequest) -> Result<(), Fault> {
     let steps = &request.loaded.checked.steps;
     let chosen = request.selection.only.iter().flatten();
     for name in chosen.chain(&request.selection.from) {
@@ -218,8 +232,11 @@ fn check_limits(step: &CheckedStep, request: &PipelineRequest) -> Result<(), Fau
     Ok(())
 }
 
+/// What is known of steps before anything runs, by index.
+pub(super) type Known = BTreeMap<usize, StepState>;
+
 /// A pipeline that runs.
-struct Schedule {
+pub(super) struct Schedule {
     shared: Arc<Shared>,
     began: Duration,
     states: Vec<StepState>,
@@ -235,9 +252,21 @@ struct Schedule {
     waiting: VecDeque<(usize, usize)>,
     /// Steps whose items are on their way.
     open: BTreeMap<usize, Open>,
-    ends: Vec<StepEnd>,
+    pub(super) ends: Vec<StepEnd>,
     /// Whether something failed in a way that may pass; only such things, or not.
-    failed: Option<bool>,
+    pub(super) failed: Option<bool>,
+    /// What a task has made.
+    pub(super) made: Option<(Record, Digest)>,
+    /// How many items the step of a task has.
+    pub(super) items: Option<u64>,
+    /// Whether items are only counted.
+    counts: bool,
+    /// Versions that were published.
+    pub(super) published: Vec<String>,
+    /// Why there is no such item as a task is to run.
+    pub(super) no_item: Option<String>,
+    /// Why what a task needs is not there.
+    pub(super) unmet: Option<String>,
 }
 
 /// What a step is for, in this run.
@@ -247,6 +276,8 @@ enum Role {
     Runs,
     /// Something that runs needs what it has made before.
     Needed,
+    /// It has ended, and what it has made is known.
+    Known,
     /// It is left out.
     Out,
 }
@@ -261,7 +292,7 @@ struct Open {
 type Running = FuturesUnordered<BoxFuture<'static, ItemEnd>>;
 
 impl Schedule {
-    fn new(shared: Arc<Shared>, began: Duration) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, began: Duration, known: Known) -> Self {
         let steps = &shared.request.loaded.checked.steps;
         let mut dependents = vec![Vec::new(); steps.len()];
         for (index, step) in steps.iter().enumerate() {
@@ -273,10 +304,15 @@ impl Schedule {
         let ready = (0..steps.len())
             .filter(|index| waits_for[*index] == 0)
             .collect();
+        let role = roles(&shared.request, &known);
+        let mut states = vec![StepState::default(); steps.len()];
+        for (index, state) in known {
+            states[index] = state;
+        }
         Self {
-            states: vec![StepState::default(); steps.len()],
+            states,
             anew: anew(&shared.request),
-            role: roles(&shared.request),
+            role,
             waits_for,
             dependents,
             ready,
@@ -284,16 +320,51 @@ impl Schedule {
             open: BTreeMap::new(),
             ends: Vec::new(),
             failed: None,
+            made: None,
+            items: None,
+            counts: false,
+            published: Vec::new(),
+            no_item: None,
+            unmet: None,
             shared,
             began,
         }
+    }
+
+    /// Finds out what a step needs, and counts its items; none where it is not to run.
+    pub(super) async fn only_count(&mut self, step: usize) -> Result<u64, String> {
+        self.counts = true;
+        self.run().await;
+        let name = self.step(step).name.clone();
+        let end = self.ends.iter().find(|end| end.step == name);
+        match (self.items, end) {
+            (Some(items), _) => Ok(items),
+            (None, Some(end)) if end.status == StepStatus::Skipped => Ok(0),
+            (None, end) => {
+                let said = end.and_then(|end| end.message.clone());
+                let unmet = said.or_else(|| self.unmet.take());
+                Err(unmet.unwrap_or_else(|| "what it needs has not ended".to_owned()))
+            }
+        }
+    }
+
+    /// Whether somebody has stopped it.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.shared.connections.cancel.borrow().is_some()
+    }
+
+    /// What a step returned.
+    pub(super) fn results(&self, step: &str) -> Json {
+        let steps = &self.shared.request.loaded.checked.steps;
+        let index = steps.iter().position(|it| it.name == step);
+        index.map_or(Json::Null, |index| self.states[index].results.clone())
     }
 
     fn step(&self, index: usize) -> &CheckedStep {
         &self.shared.request.loaded.checked.steps[index]
     }
 
-    async fn run(&mut self) {
+    pub(super) async fn run(&mut self) {
         let mut running = Running::new();
         loop {
             while let Some(step) = self.ready.pop_front() {
@@ -327,6 +398,9 @@ impl Schedule {
                 Some(StepStatus::Failed | StepStatus::Cancelled | StepStatus::NotRun)
             )
         };
+        if self.role[index] == Role::Known {
+            return self.release(index);
+        }
         if self.role[index] == Role::Out || self.is_over() {
             return self.step_ended(index, StepStatus::NotRun, None);
         }
@@ -365,7 +439,7 @@ impl Schedule {
             parameters: &request.parameters,
             steps: &self.states,
             slice: request.slice.as_ref(),
-            folder: beside(&request.loaded.file),
+            files: &request.loaded.files,
             item,
             own,
         }
@@ -386,16 +460,52 @@ impl Schedule {
                 items: items.len() as u64,
             });
         }
+        let chosen = match self.chosen(index, items.as_deref()) {
+            Ok(chosen) => chosen,
+            Err(message) => {
+                self.failed = Some(false);
+                self.no_item = Some(message);
+                return self.step_ended(index, StepStatus::NotRun, None);
+            }
+        };
         let open = Open {
             ended: (0..count).map(|_| None).collect(),
             items,
-            left: count,
+            left: chosen.len(),
         };
         self.open.insert(index, open);
-        match count {
+        match chosen.is_empty() {
             // All of none have succeeded.
-            0 => self.items_ended(index).await,
-            _ => self.waiting.extend((0..count).map(|item| (index, item))),
+            true => self.items_ended(index).await,
+            false => self.waiting.extend(chosen.map(|item| (index, item))),
+        }
+    }
+
+    /// Which items of a step are run: all, or the one of a task.
+    fn chosen(
+        &mut self,
+        index: usize,
+        items: Option<&[Value<Handle>]>,
+    ) -> Result<std::ops::Range<usize>, String> {
+        let count = items.map_or(1, <[_]>::len);
+        let task = self.shared.request.task.as_ref();
+        let Some(task) = task.filter(|_| self.role[index] == Role::Runs) else {
+            return Ok(0..count);
+        };
+        self.items = items.map(|items| items.len() as u64);
+        if self.counts {
+            return Ok(0..0);
+        }
+        let step = &task.step;
+        match (task.item, items) {
+            (None, _) => Ok(0..count),
+            (Some(_), None) => Err(format!("the step `{step}` has no list, and so no items")),
+            (Some(item), Some(_)) => match usize::try_from(item) {
+                Ok(item) if item < count => Ok(item..item + 1),
+                _ => Err(format!(
+                    "the step `{step}` has {count} items; there is no item {item}"
+                )),
+            },
         }
     }
 
@@ -436,7 +546,7 @@ impl Schedule {
             of,
             bound: checked.bind(&scope)?,
             program_arguments: checked.program_arguments(&scope)?,
-            must_be_committed: self.role[step] == Role::Needed,
+            must_be_committed: self.role[step] == Role::Needed || self.only_publishes(),
             anew: self.anew[step],
         })
     }
@@ -499,6 +609,9 @@ impl Schedule {
             self.failed = Some(retryable);
         }
         let step = end.step;
+        if self.shared.request.task.is_some() && self.role[step] == Role::Runs {
+            self.made.clone_from(&end.made);
+        }
         let Some(open) = self.open.get_mut(&step) else {
             return;
         };
@@ -511,6 +624,13 @@ impl Schedule {
     }
 
     fn tell_end(&mut self, end: &ItemEnd) {
+        // Others tell of what a task only needs.
+        if self.shared.request.task.is_some() && self.role[end.step] != Role::Runs {
+            if !end.status.is_good() {
+                self.unmet = self.unmet.take().or_else(|| end.message.clone());
+            }
+            return;
+        }
         let now = self.shared.runner.clock.elapsed();
         let outputs = end.made.iter().flat_map(|(record, _)| &record.outputs);
         let output_bytes = outputs.map(|output| output.size).sum();
@@ -544,27 +664,24 @@ impl Schedule {
         if !status.is_good() {
             return self.release(index);
         }
-        let mut results = Vec::new();
-        for (record, commit) in ends.into_iter().filter_map(|end| end.made) {
-            let run = record.pipeline.as_ref().map_or(&record.id, |of| &of.run);
-            for output in &record.outputs {
-                let step = &record.step.name;
-                let partition = record.partition.as_deref();
-                if let Some(input) = StoredInput::of_output(output, step, run, partition, commit) {
-                    let outputs = &mut self.states[index].outputs;
-                    let made = outputs.entry(output.name.clone()).or_default();
-                    made.push(Handle::Stored(Arc::new(input)));
-                }
-            }
-            if let Outcome::Succeeded { results: one } = record.outcome {
-                results.push(one);
-            }
+        let made = ends.into_iter().filter_map(|end| end.made);
+        self.states[index].made(made, is_each);
+        match self.is_part(index) {
+            true => self.release(index),
+            false => self.publish(index).await,
         }
-        self.states[index].results = match is_each {
-            true => Json::Array(results),
-            false => results.pop().unwrap_or_default(),
-        };
-        self.publish(index).await;
+    }
+
+    /// Whether a task has run already, and what it publishes is left.
+    fn only_publishes(&self) -> bool {
+        let task = self.shared.request.task.as_ref();
+        task.is_some_and(|task| task.only_publishes)
+    }
+
+    /// Whether only an item of a step is run.
+    fn is_part(&self, index: usize) -> bool {
+        let task = self.shared.request.task.as_ref();
+        self.role[index] == Role::Runs && task.is_some_and(|task| task.item.is_some())
     }
 
     /// Publishes what a step that succeeded is to publish, and lets others begin.
@@ -572,10 +689,13 @@ impl Schedule {
         let is_publisher = self.step(index).uses.is_none();
         let began = self.shared.runner.clock.elapsed();
         match self.publish_all(index).await {
-            Ok(()) if is_publisher => {
-                self.step_ended_since(began, index, StepStatus::Succeeded, None);
+            Ok(published) => {
+                self.published.extend(published);
+                match is_publisher {
+                    true => self.step_ended_since(began, index, StepStatus::Succeeded, None),
+                    false => self.release(index),
+                }
             }
-            Ok(()) => self.release(index),
             Err((status, message, retryable)) => {
                 if status == StepStatus::Failed {
                     self.failed = Some(self.failed.unwrap_or(true) && retryable);
@@ -585,9 +705,11 @@ impl Schedule {
         }
     }
 
-    async fn publish_all(&self, index: usize) -> Result<(), (StepStatus, String, bool)> {
-        if self.role[index] != Role::Runs || self.shared.dry.is_some() {
-            return Ok(());
+    /// What it is called that was published.
+    async fn publish_all(&self, index: usize) -> Result<Vec<String>, (StepStatus, String, bool)> {
+        let mut all = Vec::new();
+        if self.role[index] != Role::Runs || self.shared.dry.is_some() || self.counts {
+            return Ok(all);
         }
         let scope = self.scope(None, Some(&self.states[index]));
         let publications = self.step(index).publications(&scope);
@@ -597,13 +719,17 @@ impl Schedule {
         })?;
         for (target, handle) in publications {
             let published = self.publish_one(index, &target, &handle).await;
-            published.map_err(|fault| {
-                // The next run sees what somebody else has put there.
-                let retryable = is_retryable(&fault) || fault.kind() == ErrorKind::Conflict;
+            let published = published.map_err(|fault| {
+                // The next run sees what somebody else has put there; to try again in
+                // the same one helps nobody.
+                let again = self.shared.request.task.is_none();
+                let conflict = fault.kind() == ErrorKind::Conflict;
+                let retryable = is_retryable(&fault) || (conflict && again);
                 (StepStatus::Failed, fault.to_string(), retryable)
             })?;
+            all.push(published);
         }
-        Ok(())
+        Ok(all)
     }
 
     async fn publish_one(
@@ -611,7 +737,7 @@ impl Schedule {
         index: usize,
         target: &wharf_model::pipeline::PublishTarget,
         handle: &Handle,
-    ) -> Result<(), Fault> {
+    ) -> Result<String, Fault> {
         let (shared, store) = (&self.shared, &self.shared.runner.store);
         let input = shared.pinned.resolve(handle).await?;
         let author = Author {
@@ -636,9 +762,10 @@ impl Schedule {
             None => (false, None),
         };
         let tag = target.tag.as_ref().map(ToString::to_string);
+        let artifact = format!("{}@{}", version.name, version.number);
         shared.tell(PipelineEvent::Published {
             step: self.step(index).name.clone(),
-            artifact: format!("{}@{}", version.name, version.number),
+            artifact: artifact.clone(),
             // What was there before has another time.
             is_new: version.created == author.now,
             stays: stays
@@ -650,7 +777,7 @@ impl Schedule {
                 }),
             tag: tag.filter(|_| is_there),
         });
-        Ok(())
+        Ok(artifact)
     }
 
     async fn move_tag(
@@ -664,7 +791,7 @@ impl Schedule {
             name: name.clone(),
             tag: tag.clone(),
             version: Some(version.number),
-            expected: shared.pinned.expected(name, tag),
+            expected: shared.pinned.expected(name, tag).await?,
             run: Some(shared.request.id.clone()),
             partition: shared
                 .request
@@ -769,7 +896,7 @@ fn anew(request: &PipelineRequest) -> Vec<bool> {
 }
 
 /// What each step is for.
-fn roles(request: &PipelineRequest) -> Vec<Role> {
+fn roles(request: &PipelineRequest, known: &Known) -> Vec<Role> {
     let steps = &request.loaded.checked.steps;
     let Some(only) = &request.selection.only else {
         return vec![Role::Runs; steps.len()];
@@ -779,10 +906,13 @@ fn roles(request: &PipelineRequest) -> Vec<Role> {
         if only.contains(&step.name) {
             roles[index] = Role::Runs;
         }
-        if roles[index] != Role::Out {
+        if matches!(roles[index], Role::Runs | Role::Needed) {
             for on in &step.depends_on {
                 if roles[*on] == Role::Out {
-                    roles[*on] = Role::Needed;
+                    roles[*on] = match known.contains_key(on) {
+                        true => Role::Known,
+                        false => Role::Needed,
+                    };
                 }
             }
         }

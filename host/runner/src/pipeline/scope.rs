@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use wharf_model::Fault;
 use wharf_model::artifact::ArtifactReference;
 use wharf_model::pipeline::{Scope, Slice, Value};
 use wharf_model::pipeline_run::StepStatus;
 use wharf_model::plan::Shape;
+use wharf_model::{Digest, Fault, Outcome, Record};
 
+use super::files::Files;
 use crate::stored::StoredInput;
 
 /// An artifact, as far as it is known. Files and named artifacts are looked up when a
@@ -39,6 +40,30 @@ impl StepState {
     fn is_good(&self) -> bool {
         self.status.is_some_and(StepStatus::is_good)
     }
+
+    /// Takes what a step has made: a record and the key of its commit, or one for each
+    /// item of its list, in order.
+    pub(crate) fn made(&mut self, made: impl IntoIterator<Item = (Record, Digest)>, is_each: bool) {
+        let mut results = Vec::new();
+        for (record, commit) in made {
+            let run = record.pipeline.as_ref().map_or(&record.id, |of| &of.run);
+            for output in &record.outputs {
+                let step = &record.step.name;
+                let partition = record.partition.as_deref();
+                if let Some(input) = StoredInput::of_output(output, step, run, partition, commit) {
+                    let made = self.outputs.entry(output.name.clone()).or_default();
+                    made.push(Handle::Stored(Arc::new(input)));
+                }
+            }
+            if let Outcome::Succeeded { results: one } = record.outcome {
+                results.push(one);
+            }
+        }
+        self.results = match is_each {
+            true => Json::Array(results),
+            false => results.pop().unwrap_or_default(),
+        };
+    }
 }
 
 /// The scope of one step, or of one of its items.
@@ -47,8 +72,8 @@ pub(crate) struct RunScope<'a> {
     pub(crate) parameters: &'a BTreeMap<String, Value<Handle>>,
     pub(crate) steps: &'a [StepState],
     pub(crate) slice: Option<&'a Slice>,
-    /// The folder of the pipeline's file.
-    pub(crate) folder: &'a Path,
+    /// The files that the pipeline names.
+    pub(crate) files: &'a Files,
     pub(crate) item: Option<&'a Value<Handle>>,
     /// The step itself, once it has succeeded.
     pub(crate) own: Option<&'a StepState>,
@@ -88,6 +113,6 @@ impl Scope for RunScope<'_> {
     }
 
     fn path(&self, path: &Path, shape: Shape) -> Result<Handle, Fault> {
-        Ok(Handle::Path(self.folder.join(path), shape))
+        self.files.handle(path, shape)
     }
 }

@@ -21,7 +21,7 @@ use wharf_model::key::{KeyInput, KeyParts};
 use wharf_model::record::{Artifact, PipelineStep, RunId};
 use wharf_model::signature::{Arity, Function};
 use wharf_model::value_type::ValueType;
-use wharf_model::{Content, Digest, Grants, Limits};
+use wharf_model::{Content, Digest, Fault, Grants, Limits};
 use wharf_sandbox::Component;
 
 pub use run::{Attempt, Guests, StepRunner, Told};
@@ -29,8 +29,8 @@ pub use run::{Attempt, Guests, StepRunner, Told};
 /// A step with all that it is given.
 #[derive(Clone, Debug)]
 pub struct StoredStep {
-    /// The component, ready to run.
-    pub component: Arc<Component>,
+    /// What it runs.
+    pub code: StepCode,
     /// How the step was asked for.
     pub reference: String,
     /// The name that the step goes by.
@@ -54,6 +54,45 @@ pub struct StoredStep {
     pub seed: Option<u64>,
     /// The pipeline that it belongs to.
     pub pipeline: Option<PipelineStep>,
+}
+
+/// The component of a step: ready to run, or known by its digest, which is all that is
+/// needed to find what it has made.
+#[derive(Clone, Debug)]
+pub struct StepCode {
+    /// The digest of the component.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    component: Option<Arc<Component>>,
+}
+
+impl StepCode {
+    /// A component that is ready.
+    #[must_use]
+    pub fn ready(component: &Arc<Component>) -> Self {
+        Self {
+            digest: component.digest(),
+            size: component.size(),
+            component: Some(component.clone()),
+        }
+    }
+
+    /// A component that cannot be run here.
+    #[must_use]
+    pub const fn known(content: &Content) -> Self {
+        Self {
+            digest: content.digest,
+            size: content.size,
+            component: None,
+        }
+    }
+
+    pub(crate) fn component(&self) -> Result<&Arc<Component>, Fault> {
+        let component = self.component.as_ref();
+        component
+            .ok_or_else(|| Fault::internal(format!("the component {} is not ready", self.digest)))
+    }
 }
 
 /// What a parameter is.
@@ -142,7 +181,7 @@ impl StoredStep {
             }
         }
         KeyParts {
-            step: self.component.digest(),
+            step: self.code.digest,
             function: self.function.as_ref().map(|function| function.name.clone()),
             step_name: self.name.clone(),
             parameters: self.values(),

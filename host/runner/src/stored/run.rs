@@ -160,8 +160,8 @@ impl StepRunner {
             step: record::Step {
                 reference: step.reference.clone(),
                 name: step.name.clone(),
-                digest: Some(step.component.digest()),
-                size: step.component.size(),
+                digest: Some(step.code.digest),
+                size: step.code.size,
                 signature: step.function.as_ref().map(ToString::to_string),
             },
             pipeline: step.pipeline.clone(),
@@ -182,7 +182,7 @@ impl StepRunner {
             usage: Usage::default(),
             timings: Timings {
                 started,
-                compiled_before: step.component.from_cache(),
+                compiled_before: step.code.component().is_ok_and(|code| code.from_cache()),
                 prepare_us: 0,
                 stage_us: 0,
                 invoke_us: 0,
@@ -220,7 +220,7 @@ impl StepRunner {
         let Some(guests) = &self.guests.0 else {
             return Err(Fault::internal("the threads of guests are gone"));
         };
-        let (sandbox, component) = (self.sandbox.clone(), step.component.clone());
+        let (sandbox, component) = (self.sandbox.clone(), step.code.component()?.clone());
         let guest = guests.spawn(async move {
             let mut called = sandbox.call(&component, call).await?;
             let outputs = match called.outcome.is_success() {

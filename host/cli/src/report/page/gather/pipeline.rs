@@ -121,6 +121,7 @@ const fn status(outcome: PipelineOutcome) -> StepStatus {
         PipelineOutcome::Succeeded => StepStatus::Succeeded,
         PipelineOutcome::Failed { .. } => StepStatus::Failed,
         PipelineOutcome::Cancelled { .. } => StepStatus::Cancelled,
+        PipelineOutcome::Unfinished => StepStatus::NotRun,
     }
 }
 
@@ -130,6 +131,7 @@ const fn words(outcome: PipelineOutcome) -> &'static str {
         PipelineOutcome::Failed { retryable: true } => "failed, trying again may help",
         PipelineOutcome::Failed { retryable: false } => "failed",
         PipelineOutcome::Cancelled { .. } => "cancelled",
+        PipelineOutcome::Unfinished => "unfinished",
     }
 }
 
