@@ -15,8 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::context::Context;
-use crate::process;
-use crate::stamp;
+use crate::{debian, process, stamp};
 
 /// What guests are compiled to.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
@@ -199,36 +198,9 @@ fn ensure_debian_packages(context: &Context) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if process::find("apt-get").is_none() {
-        bail!(
-            "there is no Rust for {TARGET}: `rustup target add {TARGET}` failed, and there is no apt-get to install {}",
-            missing.join(" ")
-        );
-    }
-    context.say(format!("installing Debian's {}", missing.join(", ")));
-    // The second try has a fresh list of packages.
-    apt_get(&missing)
-        .or_else(|_| {
-            process::run(Command::new("apt-get").arg("update"))?;
-            apt_get(&missing)
-        })
-        .with_context(|| {
-            format!(
-                "install by hand, as root: apt-get install {}",
-                missing.join(" ")
-            )
-        })
-}
-
-fn apt_get(packages: &[&str]) -> Result<()> {
-    let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive");
-    process::run(
-        command
-            .args(["install", "-y", "--no-install-recommends"])
-            .args(packages),
-    )
-    .map(drop)
+    debian::install(context, &missing).with_context(|| {
+        format!("there is no Rust for {TARGET}: `rustup target add {TARGET}` failed")
+    })
 }
 
 fn is_installed(package: &str) -> bool {
