@@ -11,8 +11,8 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::context::Context;
+use crate::orchestrators::{self, System};
 use crate::stamp::{Recipe, Stamp};
-use crate::venv::{self, Environment};
 use crate::{cargo, go, guests, process};
 
 /// The guests that are measured.
@@ -99,10 +99,10 @@ fn yardsticks(context: &Context, bench: &Bench) -> Result<Vec<OsString>> {
         options.extend([OsString::from(option), program.into()]);
     };
     if bench.includes("pipeline-100") {
-        let snakemake = venv::ensure(context, Environment::Snakemake)?;
-        add("--snakemake", snakemake.program("snakemake"));
-        let dagster = venv::ensure(context, Environment::Dagster)?;
-        add("--dagster-python", dagster.program("python"));
+        let snakemake = orchestrators::ensure(context, System::Snakemake)?;
+        add("--snakemake", snakemake.program("snakemake")?);
+        let dagster = orchestrators::ensure(context, System::Dagster)?;
+        add("--dagster-python", dagster.program("python")?);
     }
     if bench.includes("s3-1g") {
         add("--s3-server", ensure_s3_server(context)?);
@@ -111,7 +111,7 @@ fn yardsticks(context: &Context, bench: &Bench) -> Result<Vec<OsString>> {
 }
 
 fn ensure_s3_server(context: &Context) -> Result<PathBuf> {
-    let folder = context.target().join("tools").join("bin");
+    let folder = context.tools();
     let server = folder.join("versitygw");
     let recipe = Recipe::default().text(S3_SERVER);
     let stamp = Stamp::new(folder.join("versitygw-stamp"), recipe);

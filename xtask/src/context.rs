@@ -60,6 +60,11 @@ impl Context {
         self.target.join("node").join(name)
     }
 
+    /// The commands that are installed or built for this repository alone.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.target.join("tools").join("bin")
+    }
+
     /// One line on what is being done.
     #[expect(clippy::print_stderr, reason = "what a person who waits wants to read")]
     pub(crate) fn say(&self, line: impl AsRef<str>) {

@@ -43,6 +43,17 @@ pub(crate) fn install(module: &str, folder: &Path) -> Result<()> {
     process::run(command.args(["install", "-trimpath", module])).map(drop)
 }
 
+/// Builds the command whose source is in a folder.
+pub(crate) fn build_command(source: &Path, program: &Path) -> Result<()> {
+    let mut command = go()?;
+    command
+        .current_dir(source)
+        .env("GOFLAGS", "")
+        .env("CGO_ENABLED", "0")
+        .args(["build", "-trimpath", "-buildvcs=false", "-o"]);
+    process::run(command.arg(program).arg(".")).map(drop)
+}
+
 fn go() -> Result<Command> {
     let program = process::find("go").context("Go is missing: install Go 1.22 or newer")?;
     let mut command = Command::new(program);

