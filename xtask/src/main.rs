@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod c;
 mod cargo;
+mod conformance;
 mod context;
 mod data;
 mod debian;
@@ -70,6 +71,15 @@ enum Command {
     Browser,
     /// Installs other orchestrators that tests run steps under, where they can be had.
     Orchestrators(orchestrators::Orchestrators),
+    /// Runs the same pipelines under every orchestrator, and prints what came of it.
+    Conformance {
+        /// Only these orchestrators.
+        #[arg(value_name = "TARGET")]
+        only: Vec<String>,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Makes a Python environment with pinned packages, and prints its folder.
     Venv {
         /// Which one.
@@ -91,6 +101,7 @@ fn main() -> Result<()> {
         Command::Services => services::ensure(&context),
         Command::Browser => browser::ensure(&context),
         Command::Orchestrators(options) => orchestrators::run(&context, &options),
+        Command::Conformance { only, json } => conformance::run(&context, &only, json),
         Command::Venv { environment } => {
             println!(
                 "{}",

@@ -16,9 +16,9 @@ use crate::ending::Ending;
 
 /// What is given for parameters.
 #[derive(Debug, Default)]
-pub(crate) struct Given<'a> {
+pub(crate) struct Given {
     /// As texts, in order; several for a list of artifacts.
-    texts: Vec<&'a Binding>,
+    texts: Vec<Binding>,
     /// As JSON.
     json: BTreeMap<String, Json>,
     /// Whether an artifact that is given as nothing is the default: orchestrators have
@@ -28,11 +28,11 @@ pub(crate) struct Given<'a> {
     some: bool,
 }
 
-impl<'a> Given<'a> {
+impl Given {
     /// What people give.
-    pub(crate) fn of(texts: &'a [Binding], json: BTreeMap<String, Json>) -> Self {
+    pub(crate) fn of(texts: &[Binding], json: BTreeMap<String, Json>) -> Self {
         Self {
-            texts: texts.iter().collect(),
+            texts: texts.to_vec(),
             json,
             nothing_is_default: false,
             some: false,
@@ -45,7 +45,7 @@ impl<'a> Given<'a> {
     }
 
     /// What an orchestrator gives.
-    pub(crate) fn by_orchestrator(texts: &'a [Binding], json: BTreeMap<String, Json>) -> Self {
+    pub(crate) fn by_orchestrator(texts: &[Binding], json: BTreeMap<String, Json>) -> Self {
         Self {
             nothing_is_default: true,
             ..Self::of(texts, json)
@@ -70,7 +70,7 @@ impl<'a> Given<'a> {
 /// What the parameters are; all mistakes together.
 pub(crate) fn parameters(
     loaded: &Loaded,
-    given: &Given<'_>,
+    given: &Given,
 ) -> Result<BTreeMap<String, Value<Handle>>, Ending> {
     let declared = &loaded.checked.parameters;
     let mut problems = Vec::new();

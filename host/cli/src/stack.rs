@@ -28,6 +28,10 @@ pub(crate) struct Chosen {
     /// The name of the stack, where there is one.
     pub(crate) name: Option<String>,
     pub(crate) store: Store,
+    /// Where the store is: a URL, or an absolute path.
+    pub(crate) place: String,
+    /// The stack, where there is one.
+    pub(crate) stack: Option<Stack>,
     pub(crate) resources: Resources,
     /// What to add to another command so that it finds the same store.
     pub(crate) again: String,
@@ -47,6 +51,8 @@ pub(crate) fn choose(pipeline: &Path, args: &OnStack) -> Result<Chosen, Ending> 
         return Ok(Chosen {
             again: asked.again(None),
             name: None,
+            stack: None,
+            place: place(&asked.location(None)?),
             store: asked.open(None)?,
             resources: resources(args, None),
             permits: args.grants.iter().cloned().map(Permit::One).collect(),
@@ -61,11 +67,29 @@ pub(crate) fn choose(pipeline: &Path, args: &OnStack) -> Result<Chosen, Ending> 
     }
     Ok(Chosen {
         again: asked.again(Some(&named)),
+        place: place(&asked.location(Some(&named))?),
         store: asked.open(Some(&named))?,
         resources: resources(args, Some(&named.stack)),
-        permits: named.stack.grants,
+        permits: named.stack.grants.clone(),
         name: Some(named.name),
+        stack: Some(named.stack),
     })
+}
+
+/// A place as another process finds it, in whatever folder that is.
+fn place(location: &Location) -> String {
+    match location {
+        Location::Folder(folder) => {
+            let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+            // `./.wharf` is `.wharf`.
+            absolute
+                .components()
+                .collect::<PathBuf>()
+                .display()
+                .to_string()
+        }
+        elsewhere => elsewhere.to_string(),
+    }
 }
 
 /// The store of runs and artifacts, to read from: it must be there.

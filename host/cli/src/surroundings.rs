@@ -213,6 +213,26 @@ pub(crate) fn open_store(location: &Location, cache: Option<&Path>) -> Result<St
     Store::open(location, &store_settings(), blob_cache(cache))
 }
 
+/// The variables whose names begin so, without that.
+///
+/// # Errors
+/// Where one is not UTF-8.
+pub(crate) fn variables(prefix: &str) -> Result<Vec<(String, String)>, Fault> {
+    let mut found = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else {
+            continue;
+        };
+        let value = value.into_string().map_err(|_| {
+            let message = format!("the variable `{prefix}{rest}` is not UTF-8");
+            Fault::new(ErrorKind::Parameter, message)
+        })?;
+        found.push((rest.to_owned(), value));
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// What services need to know, from the environment, as for their own tools.
 pub(crate) fn store_settings() -> Settings {
     let prefixes = ["AWS_", "AZURE_", "GOOGLE_"];

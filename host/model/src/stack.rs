@@ -29,7 +29,7 @@ pub struct Stacks {
 }
 
 /// Where a pipeline runs, and what it may do there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stack {
     /// The store: a URL, or a folder relative to the file.
     pub store: String,

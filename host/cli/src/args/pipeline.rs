@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use wharf_model::grants::Grant;
 use wharf_model::limits::Bytes;
 use wharf_model::request::Binding;
+use wharf_targets::Target;
 
 use super::{Places, at_least_one, folder, parse_binding, parse_time};
 
@@ -36,6 +37,12 @@ pub(crate) enum PipelineCommand {
     Graph(Graph),
     /// Keep a pipeline in the store, with all that it needs, and print its digest
     Lock(Lock),
+    /// Write a pipeline in the language of an orchestrator
+    Compile(Compile),
+    /// Show what each orchestrator expresses of pipelines and stacks
+    Targets(Targets),
+    /// Say what changes for a pipeline that moves from one orchestrator to another
+    Diff(Diff),
 }
 
 #[derive(Debug, Args)]
@@ -72,6 +79,87 @@ pub(crate) struct Lock {
 
     #[command(flatten)]
     pub(crate) on: OnStack,
+}
+
+/// Write a pipeline in the language of an orchestrator
+///
+/// The pipeline is kept in the store, as by `wharf pipeline lock`. Each task runs
+/// `wharf step exec`, and needs that program and the store. What the orchestrator cannot
+/// express is refused, by the key that asks for it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wharf pipeline compile pipeline.yaml --target airflow -o dags
+  wharf pipeline compile pipeline.yaml --target argo --stack prod -o deploy epochs=50")]
+pub(crate) struct Compile {
+    /// The pipeline
+    #[arg(value_name = "PIPELINE.yaml")]
+    pub(crate) file: PathBuf,
+
+    /// Parameters that no run can choose any more
+    #[arg(value_name = "NAME=VALUE", value_parser = parse_binding)]
+    pub(crate) bindings: Vec<Binding>,
+
+    /// The orchestrator; `wharf pipeline targets` lists them
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Target,
+
+    /// The folder that files are written to; `-` prints them
+    #[arg(long, short, value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+
+    /// Replace files that were not made by this
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) on: OnStack,
+
+    /// Print JSON
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wharf pipeline targets
+  wharf pipeline targets airflow")]
+pub(crate) struct Targets {
+    /// Only this one, and how it expresses each thing
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Option<Target>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: wharf pipeline diff pipeline.yaml --from airflow --to argo --stack prod"
+)]
+pub(crate) struct Diff {
+    /// The pipeline
+    #[arg(value_name = "PIPELINE.yaml")]
+    pub(crate) file: PathBuf,
+
+    /// Parameters that no run can choose
+    #[arg(value_name = "NAME=VALUE", value_parser = parse_binding)]
+    pub(crate) bindings: Vec<Binding>,
+
+    /// The orchestrator that it runs in
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: Target,
+
+    /// The orchestrator that it moves to
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: Target,
+
+    #[command(flatten)]
+    pub(crate) on: OnStack,
+
+    /// Print JSON
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -205,6 +293,9 @@ impl Pipeline {
             PipelineCommand::Check(args) => args.json,
             PipelineCommand::Run(args) | PipelineCommand::Plan(args) => args.json,
             PipelineCommand::Graph(_) | PipelineCommand::Lock(_) => false,
+            PipelineCommand::Compile(args) => args.json,
+            PipelineCommand::Targets(args) => args.json,
+            PipelineCommand::Diff(args) => args.json,
         }
     }
 }

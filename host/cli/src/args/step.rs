@@ -56,21 +56,27 @@ pub(crate) struct OfRun {
     #[arg(long, value_name = "JSON", env = "WHARF_PARAMETERS")]
     pub(crate) parameters: Option<String>,
 
+    /// The same, as a JSON object of texts that are read as NAME=VALUE are; WHARF_PARAMETER_NAME is one
+    #[arg(long, value_name = "JSON", env = "WHARF_ARGUMENTS")]
+    pub(crate) arguments: Option<String>,
+
+    /// What Kubeflow Pipelines hands to its tasks: {{$}}
+    #[arg(long, value_name = "JSON")]
+    pub(crate) executor_input: Option<String>,
+
     /// The partition that the run is for
     #[arg(long, value_name = "PARTITION", env = "WHARF_PARTITION")]
     pub(crate) partition: Option<String>,
 
-    /// The run is for the last month or day that had ended at this time, when a schedule fired
-    #[arg(long, value_name = "TIME", conflicts_with = "partition")]
+    /// Without one: the last month or day that had ended at this time, when a schedule fired
+    ///
+    /// 2013-02-01T05:00:00Z[Europe/Berlin] says whose days are meant. The name of a Job that
+    /// a CronJob has made will do, too: it ends with the time.
+    #[arg(long, value_name = "TIME", env = "WHARF_PARTITION_BEFORE")]
     pub(crate) partition_before: Option<String>,
 
-    /// The time zone whose days and months are meant
-    #[arg(
-        long,
-        value_name = "ZONE",
-        default_value = "UTC",
-        requires = "partition_before"
-    )]
+    /// The time zone whose days and months are meant, where the time does not say it
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(crate) timezone: String,
 
     /// Write what the step returns, or the list of items, to this file, too
@@ -113,10 +119,6 @@ pub(crate) struct Exec {
     /// Write how the task ended to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) ending_to: Option<PathBuf>,
-
-    /// What Kubeflow Pipelines hands to its tasks: {{$}}
-    #[arg(long, value_name = "JSON")]
-    pub(crate) executor_input: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `wharf pipeline`.
 
+mod compile;
 mod lock;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,9 @@ pub(crate) fn pipeline(args: Pipeline) -> Ending {
         PipelineCommand::Run(args) => run(&args, false),
         PipelineCommand::Graph(args) => draw(&args),
         PipelineCommand::Lock(args) => lock::lock(&args),
+        PipelineCommand::Compile(args) => compile::compile(&args),
+        PipelineCommand::Targets(args) => compile::targets(&args),
+        PipelineCommand::Diff(args) => compile::diff(&args),
     };
     match ended {
         Ok(ending) | Err(ending) => ending,

@@ -13,7 +13,7 @@ use wharf_model::grants::Grant;
 use wharf_model::limits::{Bytes, Millis};
 use wharf_model::pipeline::Slice;
 use wharf_model::pipeline_run::{External, JOINED_FORMAT, Joined, MAX_EXTERNAL_ID, StepStatus};
-use wharf_model::request::DEFAULT_LOGICAL_TIME;
+use wharf_model::request::{Binding, BindingKind, DEFAULT_LOGICAL_TIME};
 use wharf_model::stack::Most;
 use wharf_model::{ErrorKind, Fault};
 use wharf_runner::Committing;
@@ -52,7 +52,7 @@ pub(crate) fn step(args: Step) -> Ending {
 
 fn exec(args: &Exec) -> Result<Ending, Ending> {
     surroundings::allow_open_files();
-    let input = args.executor_input.as_deref();
+    let input = args.of.executor_input.as_deref();
     let said = args.of.orchestrator;
     let mut around = Environment::real(|real| orchestrator::detect(real, said, input))?;
     let mut teller = around.teller();
@@ -133,7 +133,8 @@ fn tell(args: &Exec, ending: &orchestrator::Ending, teller: &mut Teller) -> Resu
 
 fn items(args: &Items) -> Result<Ending, Ending> {
     let said = args.of.orchestrator;
-    let around = Environment::real(|real| orchestrator::detect(real, said, None))?;
+    let input = args.of.executor_input.as_deref();
+    let around = Environment::real(|real| orchestrator::detect(real, said, input))?;
     let store = store(&args.of)?;
     let list = surroundings::run(async {
         let prepared = prepare(&args.of, &around, &store).await?;
@@ -195,8 +196,7 @@ struct Prepared {
 async fn prepare(args: &OfRun, around: &Surroundings, store: &Store) -> Result<Prepared, Ending> {
     let loaded = load_locked(store, args.pipeline).await?;
     check_step(&loaded, &args.step)?;
-    let json = json_parameters(args.parameters.as_deref())?;
-    let given = Given::by_orchestrator(&args.bindings, json);
+    let given = given(args, around, &loaded)?;
     let parameters = parameters(&loaded, &given)?;
     let slice = slice(args, around, &loaded)?;
     let joined = Joined {
@@ -216,7 +216,60 @@ async fn prepare(args: &OfRun, around: &Surroundings, store: &Store) -> Result<P
     })
 }
 
-fn json_parameters(text: Option<&str>) -> Result<BTreeMap<String, Json>, Fault> {
+/// What begins the names of variables that are parameters.
+const PARAMETER_VARIABLE: &str = "WHARF_PARAMETER_";
+
+/// What is given for parameters, in all the ways in which orchestrators can.
+fn given(args: &OfRun, around: &Surroundings, loaded: &Loaded) -> Result<Given, Fault> {
+    let mut texts = args.bindings.clone();
+    let mut text = |name: String, text: String| {
+        texts.push(Binding {
+            name,
+            text,
+            kind: BindingKind::BySignature,
+        });
+    };
+    let arguments: BTreeMap<String, String> = object(args.arguments.as_deref())?;
+    arguments
+        .into_iter()
+        .for_each(|(name, value)| text(name, value));
+    for (name, value) in surroundings::variables(PARAMETER_VARIABLE)? {
+        text(name, value);
+    }
+    let mut json: BTreeMap<String, Json> = object(args.parameters.as_deref())?;
+    for (name, value) in &around.parameters {
+        // The orchestrator's names have `_` where ours have `-`, and one at their end where
+        // they would be words of its language. It has some of its own, too.
+        let declared = loaded.checked.parameters.iter();
+        let own = declared.map(|it| &it.name).find(|own| {
+            let theirs = own.replace('-', "_");
+            *name == theirs || name.strip_suffix('_') == Some(&theirs)
+        });
+        match (own, value) {
+            (Some(own), Json::String(value)) => text(own.clone(), value.clone()),
+            (Some(own), value) => drop(json.insert(own.clone(), whole(value))),
+            (None, _) => {}
+        }
+    }
+    Ok(Given::by_orchestrator(&texts, json))
+}
+
+/// A number without a fraction as one, however it was written.
+fn whole(value: &Json) -> Json {
+    /// Above that, numbers with a fraction cannot tell whole ones apart.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value.as_f64() {
+        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < EXACT => {
+            Json::from(number as i64)
+        }
+        _ => value.clone(),
+    }
+}
+
+/// An object that an orchestrator has written.
+fn object<T: serde::de::DeserializeOwned>(
+    text: Option<&str>,
+) -> Result<BTreeMap<String, T>, Fault> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(BTreeMap::new());
     };
@@ -256,7 +309,7 @@ fn slice(args: &OfRun, around: &Surroundings, loaded: &Loaded) -> Result<Option<
     let wrong = |message: String| Fault::new(ErrorKind::Parameter, message);
     let given = args.partition.as_deref().filter(|name| !name.is_empty());
     let Some(partition) = &loaded.checked.partition else {
-        return match given.or(args.partition_before.as_deref()) {
+        return match given {
             None => Ok(None),
             Some(name) => Err(wrong(format!(
                 "the pipeline has no partition, and `{name}` is given"
@@ -273,7 +326,8 @@ fn slice(args: &OfRun, around: &Surroundings, loaded: &Loaded) -> Result<Option<
     if let Some(name) = given.or(around.partition.as_deref()) {
         return partition.parse(name).map(Some).map_err(told);
     }
-    if let Some(text) = &args.partition_before {
+    let before = args.partition_before.as_deref();
+    if let Some(text) = before.filter(|text| !text.is_empty()) {
         let date = date_in(text, &args.timezone)?;
         return partition.before(date).map(Some).map_err(told);
     }
@@ -287,16 +341,30 @@ fn slice(args: &OfRun, around: &Surroundings, loaded: &Loaded) -> Result<Option<
     )
 }
 
-/// The date that a time has in a time zone.
+/// The date that a time has in a time zone, which may follow it in brackets (RFC 9557).
 fn date_in(text: &str, zone: &str) -> Result<jiff::civil::Date, Fault> {
     let wrong = |message: String| Fault::new(ErrorKind::CommandLine, message);
-    let time: Timestamp = text.parse().map_err(|_| {
+    let (written, zone) = match text.strip_suffix(']').and_then(|text| text.split_once('[')) {
+        Some((time, zone)) => (time, zone),
+        None => (text, zone),
+    };
+    let time: Option<Timestamp> = written.parse().ok();
+    let time = time.or_else(|| time_of_job(written)).ok_or_else(|| {
         wrong(format!("`{text}` is not a time")).hint("write one such as 2013-02-01T06:00:00Z")
     })?;
     let zone = TimeZone::get(zone).map_err(|_| {
         wrong(format!("there is no time zone `{zone}`")).hint("write one such as Europe/Berlin")
     })?;
     Ok(zone.to_datetime(time).date())
+}
+
+/// When a CronJob made a Job: its name ends with the minutes since 1970.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/>
+fn time_of_job(name: &str) -> Option<Timestamp> {
+    let (_, minutes) = name.rsplit_once('-')?;
+    let is_time = minutes.len() == 8 && minutes.bytes().all(|b| b.is_ascii_digit());
+    let minutes: i64 = minutes.parse().ok().filter(|_| is_time)?;
+    Timestamp::from_second(minutes * 60).ok()
 }
 
 fn item(text: Option<&str>) -> Result<Option<u64>, Fault> {

@@ -19,7 +19,14 @@ pub(super) fn is_here(environment: Environment<'_>) -> bool {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ExecutorInput {
+    inputs: Inputs,
     outputs: Outputs,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Inputs {
+    parameter_values: BTreeMap<String, Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,10 +49,12 @@ struct OutputArtifacts {
     artifacts: Vec<RuntimeArtifact>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An artifact as it is handed over. Its place is Kubeflow's own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 struct RuntimeArtifact {
-    #[serde(default)]
     name: String,
+    uri: String,
 }
 
 pub(super) fn read(
@@ -58,6 +67,7 @@ pub(super) fn read(
     if let Some(input) = input {
         let input: ExecutorInput = serde_json::from_str(input)
             .map_err(|error| malformed("--executor-input", &error.to_string()))?;
+        found.parameters = input.inputs.parameter_values;
         found.telling.push(Box::new(Executor(input.outputs)));
     }
     Ok(())
@@ -87,23 +97,24 @@ impl Telling for Executor {
         let Some(file) = &self.0.output_file else {
             return Ok(());
         };
-        let artifacts = self.0.artifacts.iter().filter_map(|(name, artifacts)| {
-            let output = ending
-                .outputs
-                .iter()
-                .find(|(own, _)| same_name(own, name))?
-                .1;
-            let resource = artifacts.artifacts.first().map(|artifact| &artifact.name);
-            let artifact = json!({
-                "name": resource,
-                "uri": output.uri,
-                "metadata": {
+        let artifacts = self.0.artifacts.iter().map(|(name, artifacts)| {
+            let theirs = artifacts.artifacts.first().cloned().unwrap_or_default();
+            let output = ending.outputs.iter().find(|(own, _)| same_name(own, name));
+            // Of a step that was skipped there is none, and the next task is given one.
+            let metadata = output.map(|(_, output)| {
+                json!({
+                    "wharf_uri": output.uri,
                     "digest": output.digest.to_string(),
                     "size": output.size,
                     "media_type": output.media_type,
-                },
+                })
             });
-            Some((name.clone(), json!({"artifacts": [artifact]})))
+            let artifact = json!({
+                "name": theirs.name,
+                "uri": theirs.uri,
+                "metadata": metadata.unwrap_or_else(|| json!({"status": ending.status.name()})),
+            });
+            (name.clone(), json!({"artifacts": [artifact]}))
         });
         let artifacts: serde_json::Map<String, Json> = artifacts.collect();
         let text = json!({"parameterValues": parameters, "artifacts": artifacts});
@@ -113,5 +124,6 @@ impl Telling for Executor {
 
 /// Whether a name of KFP, which has no `-`, is that of an output.
 fn same_name(own: &str, theirs: &str) -> bool {
-    own.replace('-', "_") == theirs
+    let own = own.replace('-', "_");
+    own == theirs || theirs.strip_suffix('_') == Some(&own)
 }

@@ -119,6 +119,8 @@ pub(crate) struct Surroundings {
     pub(crate) logical_date: Option<Timestamp>,
     /// The partition that the run is for.
     pub(crate) partition: Option<String>,
+    /// What it gives for parameters, by names of its own.
+    pub(crate) parameters: std::collections::BTreeMap<String, Json>,
     /// When the task is stopped.
     pub(crate) deadline: Option<Timestamp>,
     /// The trace that the run belongs to, as W3C writes it.

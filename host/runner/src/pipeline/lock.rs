@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
 use wharf_model::lock::{LOCK_FORMAT, Lock, LockedComponent, LockedFile};
-use wharf_model::pipeline::{CheckedStep, Partition, Slice, Value};
+use wharf_model::pipeline::{CheckedStep, ParameterDefault, Partition, Slice, Value};
 use wharf_model::plan::{Problem, Shape};
 use wharf_model::signature::{Arity, ParameterType};
 use wharf_model::{Digest, ErrorKind, Fault, Limits};
@@ -153,23 +153,10 @@ fn named(loaded: &Loaded) -> Named {
     let checked = &loaded.checked;
     let mut named = Named::new();
     let here = Files::Beside(PathBuf::new());
-    let mut parameters = BTreeMap::new();
-    for parameter in &checked.parameters {
-        let value = match &parameter.default {
-            Some(wharf_model::pipeline::ParameterDefault::Json(json)) => Value::Json(json.clone()),
-            Some(wharf_model::pipeline::ParameterDefault::Paths(paths)) => {
-                let shape = shape_of(&parameter.ty);
-                for path in paths {
-                    let used_by = format!("the parameter `{}`", parameter.name);
-                    named.entry(path.clone()).or_insert((shape, used_by));
-                }
-                let handles = paths.iter().map(|path| Handle::Path(path.clone(), shape));
-                default_of(&parameter.ty, handles.collect())
-            }
-            None => continue,
-        };
-        parameters.insert(parameter.name.clone(), value);
-    }
+    let parameters = defaults(loaded, |path, (shape, parameter)| {
+        let used_by = format!("the parameter `{parameter}`");
+        named.entry(path.clone()).or_insert((shape, used_by));
+    });
     let slices: Vec<Option<Slice>> = match &checked.partition {
         Some(partition @ Partition::Values(values)) => {
             let slices = values.iter().map(|value| partition.parse(value).ok());
@@ -232,6 +219,59 @@ fn default_of(ty: &ParameterType, mut handles: Vec<Handle>) -> Value<Handle> {
         (false, 1) => handles.pop().map_or(Value::Absent, Value::Artifact),
         _ => Value::Artifacts(handles),
     }
+}
+
+/// How many items each step has whose list comes from parameters, as they are given or by
+/// default; by the name of the step. Those that a run must give are left out.
+#[must_use]
+pub fn item_counts(
+    loaded: &Loaded,
+    given: &BTreeMap<String, Value<Handle>>,
+) -> BTreeMap<String, usize> {
+    let mut parameters = defaults(loaded, |_, _| {});
+    parameters.extend(
+        given
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    let states = vec![StepState::default(); loaded.checked.steps.len()];
+    let scope = RunScope {
+        parameters: &parameters,
+        steps: &states,
+        slice: None,
+        files: &Files::Beside(PathBuf::new()),
+        item: None,
+        own: None,
+    };
+    let counts = loaded.checked.steps.iter().filter_map(|step| {
+        let items = step.items(&scope).ok()??;
+        Some((step.name.clone(), items.len()))
+    });
+    counts.collect()
+}
+
+/// What the parameters are where nobody says otherwise; `path` is told of each file.
+fn defaults(
+    loaded: &Loaded,
+    mut path: impl FnMut(&PathBuf, (Shape, &str)),
+) -> BTreeMap<String, Value<Handle>> {
+    let mut values = BTreeMap::new();
+    for parameter in &loaded.checked.parameters {
+        let value = match &parameter.default {
+            Some(ParameterDefault::Json(json)) => Value::Json(json.clone()),
+            Some(ParameterDefault::Paths(paths)) => {
+                let shape = shape_of(&parameter.ty);
+                paths
+                    .iter()
+                    .for_each(|it| path(it, (shape, &parameter.name)));
+                let handles = paths.iter().map(|path| Handle::Path(path.clone(), shape));
+                default_of(&parameter.ty, handles.collect())
+            }
+            None => continue,
+        };
+        values.insert(parameter.name.clone(), value);
+    }
+    values
 }
 
 /// The steps of a pipeline, by name.

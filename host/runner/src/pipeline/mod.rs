@@ -42,7 +42,7 @@ use wharf_sandbox::Progress;
 pub use execute::Capacity;
 pub use files::Files;
 pub use load::{LoadError, Loaded, Used, load, load_locked};
-pub use lock::{Locking, lock};
+pub use lock::{Locking, item_counts, lock};
 pub use schedule::PipelineRunner;
 pub use scope::Handle;
 pub use task::{Task, TaskEnded, check_step};

@@ -1,16 +1,16 @@
 //! `wharf pipeline lock`: a pipeline in the store, for tasks that have nothing else.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
-use wharf_model::lock::Lock as PipelineLock;
 use wharf_model::pipeline::Value;
 use wharf_model::plan::BadRequest;
 use wharf_model::request::Binding;
-use wharf_model::{Digest, ErrorKind, Fault};
+use wharf_model::{Digest, ErrorKind, Fault, Limits};
 use wharf_runner::pipeline::{Handle, Loaded, Locking, load};
 
-use crate::args::pipeline::Lock;
+use crate::args::pipeline::{Lock, OnStack};
 use crate::ending::Ending;
 use crate::parameters::{Given, parameters};
 use crate::report::out;
@@ -19,36 +19,62 @@ use crate::surroundings;
 
 pub(super) fn lock(args: &Lock) -> Result<Ending, Ending> {
     let chosen = stack::choose(&args.file, &args.on)?;
-    let cache = args.on.places.cache.as_deref();
-    let (_, digest, _) = locked(&args.file, &args.bindings, cache, &chosen)?;
+    let checking = check(&args.file, &args.bindings, &args.on, &chosen)?;
+    let digest = keep(&checking, &chosen)?;
     out(&format!("{digest}\n"))?;
     Ok(Ending::Done)
 }
 
-/// Checks a pipeline, and keeps it in the store.
-pub(super) fn locked(
+/// A pipeline that was checked, with all that its lock will have.
+pub(super) struct Checking {
+    pub(super) loaded: Loaded,
+    pub(super) name: String,
+    /// Parameters that no run can choose any more.
+    pub(super) given: BTreeMap<String, Value<Handle>>,
+    /// What bounds a step that asks for nothing.
+    pub(super) limits: Limits,
+    fixed: Map<String, Json>,
+}
+
+/// Checks a pipeline, and whether the stack permits what it asks for.
+pub(super) fn check(
     file: &Path,
     bindings: &[Binding],
-    cache: Option<&Path>,
+    on: &OnStack,
     chosen: &Chosen,
-) -> Result<(Loaded, Digest, PipelineLock), Ending> {
-    let sandbox = surroundings::sandbox(surroundings::compile_cache(cache))?;
-    let limits = &chosen.resources.limits;
+) -> Result<Checking, Ending> {
+    let sandbox = surroundings::sandbox(surroundings::compile_cache(on.places.cache.as_deref()))?;
+    let limits = chosen.resources.limits.clone();
     surroundings::run(async {
-        let loaded = load(file, &sandbox, limits).await?;
+        let loaded = load(file, &sandbox, &limits).await?;
         super::check_permitted(&loaded.checked, chosen)?;
         check_limits(&loaded, chosen)?;
-        let locking = Locking {
+        // Those that are not given may be missing still.
+        let given = Given::of(bindings, BTreeMap::new()).of_some();
+        let given = parameters(&loaded, &given)?;
+        Ok(Checking {
             name: super::name(&loaded),
-            fixed: fixed(&loaded, bindings)?,
+            fixed: fixed(&given)?,
+            given,
             limits: limits.clone(),
-            cache_nondeterministic: chosen.resources.cache_nondeterministic,
-            stack: chosen.name.clone(),
-        };
-        let locked = wharf_runner::pipeline::lock(&chosen.store, &loaded, locking).await;
-        let (digest, lock) =
-            locked.map_err(|problems| Ending::BadRequest(BadRequest { problems }))?;
-        Ok((loaded, digest, lock))
+            loaded,
+        })
+    })
+}
+
+/// Keeps a pipeline in the store; its digest.
+pub(super) fn keep(checking: &Checking, chosen: &Chosen) -> Result<Digest, Ending> {
+    let locking = Locking {
+        name: checking.name.clone(),
+        fixed: checking.fixed.clone(),
+        limits: checking.limits.clone(),
+        cache_nondeterministic: chosen.resources.cache_nondeterministic,
+        stack: chosen.name.clone(),
+    };
+    surroundings::run(async {
+        let locked = wharf_runner::pipeline::lock(&chosen.store, &checking.loaded, locking).await;
+        let locked = locked.map_err(|problems| Ending::BadRequest(BadRequest { problems }));
+        Ok(locked?.0)
     })
 }
 
@@ -76,26 +102,21 @@ fn check_limits(loaded: &Loaded, chosen: &Chosen) -> Result<(), Fault> {
 }
 
 /// The parameters that are given, as the lock has them.
-fn fixed(loaded: &Loaded, bindings: &[Binding]) -> Result<Map<String, Json>, Ending> {
+fn fixed(given: &BTreeMap<String, Value<Handle>>) -> Result<Map<String, Json>, Fault> {
     let mut fixed = Map::new();
-    // Those that are not given may be missing still.
-    let given = Given::of(bindings, Default::default()).of_some();
-    for (name, value) in parameters(loaded, &given)? {
-        if !bindings.iter().any(|binding| binding.name == name) {
-            continue;
-        }
+    for (name, value) in given {
         let json = match value {
-            Value::Json(json) => json,
-            Value::Artifact(handle) => reference(&name, &handle)?.into(),
+            Value::Json(json) => json.clone(),
+            Value::Artifact(handle) => reference(name, handle)?.into(),
             Value::Artifacts(handles) => {
-                let texts = handles.iter().map(|handle| reference(&name, handle));
+                let texts = handles.iter().map(|handle| reference(name, handle));
                 texts
                     .map(|text| text.map(Json::from))
                     .collect::<Result<_, _>>()?
             }
             Value::Absent => Json::Null,
         };
-        fixed.insert(name, json);
+        fixed.insert(name.clone(), json);
     }
     Ok(fixed)
 }

@@ -1,0 +1,236 @@
+"""all: Has "all" that a pipeline can have.
+
+Made by `wharf pipeline compile all-in-containers.yaml --target dagster --stack prod`.
+Change the pipeline, and make this anew. The pipeline itself is in the store: a task
+needs that and `wharf`, and nothing else.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+
+WHARF = "wharf"
+COMMON = [
+    "--store", "s3://bucket/wharf",
+    "--pipeline", "sha256:b877ab22a3aa0e196087411ae4c14676a763fc850de2057e3cbd1aabfdf64d15",
+    "--secret", "AWS_SECRET_ACCESS_KEY=file:/run/secrets/key",
+]
+ENVIRONMENT = {
+    "AWS_REGION": "eu-central-1",
+}
+
+
+class Parameters(dg.ConfigurableResource):
+    """What can be chosen for each run."""
+
+    text: Any = Field(default=None, description="What is read")
+    top: int = Field(default=10, description="How many words: the \"top\" ones")
+    rate: float = 0.5
+    title: str = "It's {{ a }} $TITLE"
+    strict: bool = False
+    weights: Any = [0.5, 1.0]
+
+    def variables(self) -> dict[str, str]:
+        chosen = {
+            "text": self.text,
+            "top": self.top,
+            "rate": self.rate,
+            "title": self.title,
+            "strict": self.strict,
+            "weights": self.weights,
+        }
+        return {"WHARF_PARAMETERS": json.dumps(chosen)}
+
+
+def wharf(context, command, step):
+    # A run that goes on where another has failed is the same run.
+    run_id = context.run.root_run_id or context.run.run_id
+    return [
+        *[WHARF, "step", command, *COMMON],
+        *["--step", step, "--run-id", run_id],
+        *["--skip-exit-code", "0"],
+    ]
+
+
+def execute(
+    context, parameters, step, item=None, retries=0, backoff=0, max_backoff=0, timeout=None
+):
+    """Runs a step, or an item of it, and returns how it ended."""
+    command = wharf(context, "exec", step)
+    if item is not None:
+        command += ["--item", str(item)]
+    with tempfile.TemporaryDirectory() as folder:
+        ending = Path(folder, "ending.json")
+        command += ["--ending-to", str(ending)]
+        with subprocess.Popen(command, env={**os.environ, **ENVIRONMENT, **parameters.variables()}) as process:
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            except BaseException:
+                process.terminate()
+                raise
+        ended = json.loads(ending.read_text()) if ending.exists() else {}
+    if process.returncode == 0:
+        if ended["status"] == "skipped":
+            context.log.info(f"Skipped: {ended['message']}")
+        return ended
+    message = ended.get("message") or f"wharf ended with {process.returncode}"
+    # Of failures, only those are tried again that may pass.
+    if process.returncode not in (1, 2) and context.retry_number < retries:
+        context.log.warning(message)
+        wait = min(backoff * 2**context.retry_number, max_backoff)
+        raise dg.RetryRequested(max_retries=retries, seconds_to_wait=wait)
+    raise dg.Failure(message, allow_retries=False)
+
+
+# A step that is skipped makes no asset. Those that come after it wait for its end.
+OUT = {
+    "made": dg.Out(dg.Nothing, is_required=False),
+    "ended": dg.Out(dg.Nothing, is_required=False),
+}
+
+
+def after(needs):
+    return {"needs": dg.In(dg.Nothing)} if needs else {}
+
+
+def shown(ended):
+    """What a step returned and wrote."""
+    keys = ["results", "outputs", "published"]
+    return {key: ended[key] for key in keys if ended[key]}
+
+
+def step(name, step, about, item=None, needs=(), **options):
+    """Runs a step in an op."""
+
+    @dg.op(name=f"all_{name}", description=about, ins=after(needs), out=OUT)
+    def op(context: dg.OpExecutionContext, parameters: Parameters):
+        ended = execute(context, parameters, step, item, **options)
+        if ended["status"] != "skipped":
+            version = ended["commit"] and dg.DataVersion(ended["commit"])
+            yield dg.Output(None, "made", metadata=shown(ended), data_version=version)
+        if "ended" in context.selected_output_names:
+            yield dg.Output(None, "ended")
+
+    return op.alias(name)(needs=needs) if needs else op.alias(name)()
+
+
+def each(name, step, about, needs=(), **options):
+    """Runs a step for each item of its list, in ops of their own."""
+
+    @dg.op(
+        name=f"all_{name}_items",
+        description=f"The items of {name}.",
+        ins=after(needs),
+        out=dg.DynamicOut(int),
+    )
+    def items(context: dg.OpExecutionContext, parameters: Parameters):
+        command = wharf(context, "items", step)
+        listed = subprocess.run(
+            command, env={**os.environ, **ENVIRONMENT, **parameters.variables()}, stdout=subprocess.PIPE, check=True
+        )
+        for item in json.loads(listed.stdout) or []:
+            yield dg.DynamicOutput(item, str(item))
+
+    @dg.op(name=f"all_{name}_item", description=about)
+    def op(context: dg.OpExecutionContext, item: int, parameters: Parameters):
+        return execute(context, parameters, step, item, **options)
+
+    @dg.op(name=f"all_{name}", description=f"All items of {name}.", out=OUT)
+    def gather(context: dg.OpExecutionContext, endings: list):
+        made = [ended for ended in endings if ended["status"] != "skipped"]
+        if made:
+            commits = " ".join(ended["commit"] or "" for ended in made)
+            version = dg.DataVersion(hashlib.sha256(commits.encode()).hexdigest())
+            metadata = {"items": [{"item": it["item"], **shown(it)} for it in made]}
+            yield dg.Output(None, "made", metadata=metadata, data_version=version)
+        if "ended" in context.selected_output_names:
+            yield dg.Output(None, "ended")
+
+    listing = items.alias(f"{name}_items")
+    listing = listing(needs=needs) if needs else listing()
+    return gather.alias(name)(listing.map(op.alias(f"{name}_item")).collect())
+
+
+# What each asset is made after.
+LINEAGE = {
+    "list_files": [],
+    "count": ["list_files"],
+    "import_0": [],
+    "import_1": [],
+    "import_2": [],
+    "merge_all": ["count", "import_0", "import_1", "import_2"],
+    "last": ["merge_all"],
+}
+
+
+@dg.graph(
+    name="all_assets",
+    out={asset: dg.GraphOut() for asset in LINEAGE},
+)
+def pipeline():
+    list_files = step(
+        "list_files", "list-files", "Runs steps/list.wasm.", retries=2, backoff=1, max_backoff=60
+    )
+    count = each(
+        "count",
+        "count",
+        "Runs steps/count.wasm, once for each item.",
+        needs=[list_files.ended],
+        retries=3,
+        backoff=10,
+        max_backoff=300,
+        timeout=150,
+    )
+    import_0 = step("import_0", "import", "Runs steps/count.wasm.", item=0, timeout=7260)
+    import_1 = step("import_1", "import", "Runs steps/count.wasm.", item=1, timeout=7260)
+    import_2 = step("import_2", "import", "Runs steps/count.wasm.", item=2, timeout=7260)
+    merge_all = step(
+        "merge_all",
+        "merge-all",
+        "Runs steps/merge.wasm, and publishes all-counts.",
+        needs=[count.ended, import_0.ended, import_1.ended, import_2.ended],
+    )
+    last = step("last", "last", "Publishes all-counts:prod.", needs=[merge_all.ended])
+    return {
+        "list_files": list_files.made,
+        "count": count.made,
+        "import_0": import_0.made,
+        "import_1": import_1.made,
+        "import_2": import_2.made,
+        "merge_all": merge_all.made,
+        "last": last.made,
+    }
+
+
+KEYS = {asset: dg.AssetKey(["all", asset]) for asset in LINEAGE}
+
+assets = dg.AssetsDefinition.from_graph(
+    pipeline,
+    group_name="all",
+    keys_by_output_name=KEYS,
+    internal_asset_deps={
+        asset: {KEYS[it] for it in needs} for asset, needs in LINEAGE.items()
+    },
+    code_versions_by_output_name={asset: COMMON[3] for asset in LINEAGE},
+)
+
+job = dg.define_asset_job(
+    "all",
+    selection=[assets],
+    description="Has \"all\" that a pipeline can have.",
+    executor_def=dg.multiprocess_executor.configured({"max_concurrent": 8}),
+)
+
+defs = dg.Definitions(
+    assets=[assets], jobs=[job], resources={"parameters": Parameters.configure_at_launch()}
+)

@@ -1,0 +1,165 @@
+"""flights-year: Counts each month of a year, and makes one table of them.
+
+Made by `wharf pipeline compile flights-year.yaml --target prefect --stack local`.
+Change the pipeline, and make this anew. The pipeline itself is in the store: a task
+needs that and `wharf`, and nothing else.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task, unmapped
+from prefect.artifacts import acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run, task_run
+from prefect.states import Completed
+
+
+WHARF = "wharf"
+COMMON = [
+    "--store", "/srv/wharf store",
+    "--pipeline", "sha256:74345cbaf763c8945c7f3a6a39a17edff419a0b56154b249f327c679c3dcb1d3",
+]
+# The beginning of the names of artifacts.
+KEY = "flights-year"
+
+
+class StepFailed(Exception):
+    """A step has failed; `may_pass` says whether trying again can help."""
+
+    def __init__(self, message, may_pass):
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+async def may_pass(task, task_run, state):
+    failure = await state.aresult(raise_on_failure=False)
+    return not isinstance(failure, StepFailed) or failure.may_pass
+
+
+# What runs now.
+RUNNING = set()
+
+
+def stop_with_flow():
+    """Where Prefect stops the flow, it stops what runs, too."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number, frame):
+        for process in list(RUNNING):
+            process.terminate()
+        if not callable(before):
+            raise SystemExit(128 + number)
+        before(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+async def wharf(command, step, run, chosen, *options):
+    """Runs `wharf`, and returns the code that it ended with, and why."""
+    process = await asyncio.create_subprocess_exec(
+        *[WHARF, "step", command, *COMMON, "--step", step, *run, *options],
+        env={**os.environ, "WHARF_PARAMETERS": json.dumps(chosen)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    RUNNING.add(process)
+    logger, last = get_run_logger(), ""
+    try:
+        async for line in process.stderr:
+            last = line.decode(errors="replace").rstrip()
+            logger.info("%s", last)
+        return await process.wait(), last
+    finally:
+        RUNNING.discard(process)
+        # This task is stopped: so is the step.
+        if process.returncode is None:
+            process.terminate()
+
+
+@task(cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+async def step(name, run, chosen, item=None):
+    """Runs a step, or an item of it, and returns what it returned."""
+    options = ["--attempt", str(task_run.run_count)]
+    if item is not None:
+        options += ["--item", str(item)]
+    with tempfile.TemporaryDirectory() as folder:
+        ending = Path(folder, "ending.json")
+        options += ["--skip-exit-code", "0", "--ending-to", str(ending)]
+        code, message = await wharf("exec", name, run, chosen, *options)
+        ended = json.loads(ending.read_text()) if ending.exists() else {}
+    if code != 0:
+        raise StepFailed(ended.get("message") or message, may_pass=code not in (1, 2))
+    if ended["status"] == "skipped":
+        return Completed(name="Skipped", message=ended["message"])
+    await show(name if item is None else f"{name}-{item}", ended)
+    return ended["results"]
+
+
+async def show(name, ended):
+    """Shows what a step returned and wrote."""
+    table = [{"what": "results", "value": json.dumps(ended["results"])}]
+    for output, it in ended["outputs"].items():
+        table.append({"what": output, "value": it["uri"], "digest": it["digest"]})
+    for artifact in ended["published"]:
+        table.append({"what": "published", "value": artifact})
+    await acreate_table_artifact(table, key=f"{KEY}-{name}", description=ended["status"])
+
+
+@task(cache_policy=NO_CACHE)
+async def items(name, run, chosen):
+    """Lists the items of a step."""
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder, "items.json")
+        options = ["--skip-exit-code", "0", "--results-to", str(listed)]
+        code, message = await wharf("items", name, run, chosen, *options)
+        if code != 0:
+            raise StepFailed(message, may_pass=False)
+        return json.loads(listed.read_text()) or []
+
+
+def listed(items):
+    """The items; none where they could not be listed, and then nothing comes after them."""
+    items.wait()
+    return items.result() if items.state.is_completed() else []
+
+
+@flow(name="flights-year")
+def flights_year(
+    flights: str | list[str] | None = None,
+    months: Any = ["2013-01", "2013-02", "2013-03", "2013-04", "2013-05", "2013-06", "2013-07", "2013-08", "2013-09", "2013-10", "2013-11", "2013-12"],
+):
+    """Counts each month of a year, and makes one table of them.
+
+    Args:
+        flights: An artifact (artifact:NAME); flights.csv by default
+    """
+    stop_with_flow()
+    chosen = {"flights": flights, "months": months}
+    run = ["--run-id", flow_run.id]
+
+    # Runs steps/summarise.wasm, once for each item.
+    summarise_items = items.with_options(name="summarise-items").submit("summarise", run, chosen)
+    summarise = step.with_options(name="summarise", task_run_name="summarise-{item}").map(
+        "summarise", unmapped(run), unmapped(chosen), listed(summarise_items)
+    )
+    summarise = [summarise_items, *summarise]
+
+    # Runs steps/merge.wasm, and publishes flights-of-a-year.
+    merge = step.with_options(name="merge").submit("merge", run, chosen, wait_for=summarise)
+
+    # It ends as they do.
+    return [*summarise, merge]
+
+
+if __name__ == "__main__":
+    flights_year.serve(name="local", tags=["wharf"])

@@ -1,0 +1,158 @@
+"""promote: Trains a model, and tags it `prod` where it beats the one that is.
+
+Made by `wharf pipeline compile promote-in-containers.yaml --target prefect --stack prod`.
+Change the pipeline, and make this anew. The pipeline itself is in the store: a task
+needs that and `wharf`, and nothing else.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run, task_run
+from prefect.schedules import Cron
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+
+WHARF = "wharf"
+COMMON = [
+    "--store", "s3://bucket/wharf",
+    "--pipeline", "sha256:14c2556cd49e12d4253b85f69a8c4acd828a40c8336deed13ded154d924eabb4",
+    "--secret", "AWS_SECRET_ACCESS_KEY=file:/run/secrets/key",
+]
+ENVIRONMENT = {
+    "AWS_REGION": "eu-central-1",
+}
+# The beginning of the names of artifacts.
+KEY = "promote"
+
+
+class StepFailed(Exception):
+    """A step has failed; `may_pass` says whether trying again can help."""
+
+    def __init__(self, message, may_pass):
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+async def may_pass(task, task_run, state):
+    failure = await state.aresult(raise_on_failure=False)
+    return not isinstance(failure, StepFailed) or failure.may_pass
+
+
+# What runs now.
+RUNNING = set()
+
+
+def stop_with_flow():
+    """Where Prefect stops the flow, it stops what runs, too."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(number, frame):
+        for process in list(RUNNING):
+            process.terminate()
+        if not callable(before):
+            raise SystemExit(128 + number)
+        before(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+async def wharf(command, step, run, chosen, *options):
+    """Runs `wharf`, and returns the code that it ended with, and why."""
+    process = await asyncio.create_subprocess_exec(
+        *[WHARF, "step", command, *COMMON, "--step", step, *run, *options],
+        env={**os.environ, **ENVIRONMENT, "WHARF_PARAMETERS": json.dumps(chosen)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=2**24,
+    )
+    RUNNING.add(process)
+    logger, last = get_run_logger(), ""
+    try:
+        async for line in process.stderr:
+            last = line.decode(errors="replace").rstrip()
+            logger.info("%s", last)
+        return await process.wait(), last
+    finally:
+        RUNNING.discard(process)
+        # This task is stopped: so is the step.
+        if process.returncode is None:
+            process.terminate()
+
+
+@task(cache_policy=NO_CACHE, retry_condition_fn=may_pass)
+async def step(name, run, chosen, item=None):
+    """Runs a step, or an item of it, and returns what it returned."""
+    options = ["--attempt", str(task_run.run_count)]
+    if item is not None:
+        options += ["--item", str(item)]
+    with tempfile.TemporaryDirectory() as folder:
+        ending = Path(folder, "ending.json")
+        options += ["--skip-exit-code", "0", "--ending-to", str(ending)]
+        code, message = await wharf("exec", name, run, chosen, *options)
+        ended = json.loads(ending.read_text()) if ending.exists() else {}
+    if code != 0:
+        raise StepFailed(ended.get("message") or message, may_pass=code not in (1, 2))
+    if ended["status"] == "skipped":
+        return Completed(name="Skipped", message=ended["message"])
+    await show(name if item is None else f"{name}-{item}", ended)
+    return ended["results"]
+
+
+async def show(name, ended):
+    """Shows what a step returned and wrote."""
+    table = [{"what": "results", "value": json.dumps(ended["results"])}]
+    for output, it in ended["outputs"].items():
+        table.append({"what": output, "value": it["uri"], "digest": it["digest"]})
+    for artifact in ended["published"]:
+        table.append({"what": "published", "value": artifact})
+    await acreate_table_artifact(table, key=f"{KEY}-{name}", description=ended["status"])
+
+
+@flow(name="promote", task_runner=ThreadPoolTaskRunner(max_workers=8))
+def promote(epochs: int = 5, data: str | list[str] | None = None):
+    """Trains a model, and tags it `prod` where it beats the one that is.
+
+    Args:
+        epochs: How long to train
+        data: An artifact (artifact:NAME); breast-cancer.csv by default
+    """
+    stop_with_flow()
+    chosen = {"epochs": epochs, "data": data}
+    run = ["--run-id", flow_run.id]
+
+    # Runs steps/split.wasm.
+    split = step.with_options(name="split").submit("split", run, chosen)
+
+    # Runs steps/train.wasm, and publishes cancer-model.
+    train = step.with_options(name="train").submit("train", run, chosen, wait_for=[split])
+
+    # Runs steps/compare.wasm.
+    compare = step.with_options(name="compare").submit(
+        "compare", run, chosen, wait_for=[split, train]
+    )
+
+    # Publishes cancer-model:prod.
+    promote = step.with_options(name="promote").submit(
+        "promote", run, chosen, wait_for=[train, compare]
+    )
+
+    # It ends as they do.
+    return [split, train, compare, promote]
+
+
+if __name__ == "__main__":
+    promote.serve(
+        name="prod", schedule=Cron("30 5 * * 1", timezone="Europe/Berlin"), tags=["wharf"]
+    )

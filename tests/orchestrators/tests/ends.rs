@@ -1,0 +1,14 @@
+//! How tasks end shows in each orchestrator as what it is, with the step's own message.
+
+mod each;
+
+use wharf_orchestrators::checks::{self, ENDS};
+use wharf_orchestrators::{Example, Project};
+
+each::orchestrator!(|system, installed| {
+    let project = Project::new(Example::Ends)?;
+    for end in &ENDS {
+        checks::end(system, installed, &project, end)?;
+    }
+    Ok(())
+});
