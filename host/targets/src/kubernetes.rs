@@ -79,6 +79,7 @@ pub(crate) fn compile(workflow: &Workflow) -> Result<Vec<File>, Vec<Refusal>> {
     let scheduled = workflow.deployment.schedule.is_some();
     let rule = if scheduled { CRON } else { JOB };
     let mut refusals = names::check(target, workflow, rule, CONTAINER);
+    refusals.extend(names::alike(target, workflow));
     refusals.extend(too_many(workflow));
     if !refusals.is_empty() {
         return Err(refusals);

@@ -2,12 +2,20 @@
 
 use wharf_model::pipeline::{Every, Partition};
 
-use crate::python::prose;
 use crate::{Parameter, ParameterKind, Target, Workflow};
+
+/// A text as one line, without what cannot be seen.
+pub(crate) fn line(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    line.chars()
+        .filter(|c| !wharf_model::name::is_active(*c))
+        .collect()
+}
 
 /// The lines of the head; an empty one parts what it is from how it was made.
 pub(crate) fn head(workflow: &Workflow, target: Target) -> [String; 5] {
-    let about = workflow.description.as_deref().map(prose);
+    let about = workflow.description.as_deref().map(line);
     let title = match about {
         Some(about) => format!("{}: {about}", workflow.name),
         None => workflow.name.clone(),
@@ -21,7 +29,7 @@ pub(crate) fn head(workflow: &Workflow, target: Target) -> [String; 5] {
         String::new(),
         format!(
             "Made by `wharf pipeline compile {} --target {target}{stack}`.",
-            prose(&workflow.file)
+            line(&workflow.file)
         ),
         "Change the pipeline, and make this anew. The pipeline itself is in the store: a task"
             .to_owned(),
@@ -38,13 +46,13 @@ pub(crate) fn comment(workflow: &Workflow, target: Target) -> String {
 
 /// What a parameter means, in one line.
 pub(crate) fn about(parameter: &Parameter) -> Option<String> {
-    let about = parameter.description.as_deref().map(prose);
+    let about = parameter.description.as_deref().map(line);
     if parameter.kind != ParameterKind::Artifact {
         return about;
     }
     let path = |path: &serde_json::Value| match path.as_str() {
-        Some(path) => prose(path),
-        None => prose(&path.to_string()),
+        Some(path) => line(path),
+        None => line(&path.to_string()),
     };
     let what = match &parameter.default {
         Some(default) => format!("artifact:NAME, or a path; by default {}", path(default)),

@@ -69,13 +69,12 @@ pub(crate) fn check(
             );
         }
     }
-    refusals.extend(alike(target, workflow));
     refusals
 }
 
 /// Two tasks of one name: an item of a step is called as another step is, or the task that
 /// lists the items of one.
-fn alike(target: Target, workflow: &Workflow) -> Vec<Refusal> {
+pub(crate) fn alike(target: Target, workflow: &Workflow) -> Vec<Refusal> {
     let names = workflow.tasks.iter().flat_map(|task| {
         let lists = matches!(task.items, Items::Each).then(|| listing(task));
         let names = [Some(task.slug()), lists].into_iter().flatten();

@@ -50,6 +50,7 @@ const TASK: Rule = PIPELINE;
 pub(crate) fn compile(workflow: &Workflow) -> Result<Vec<File>, Vec<Refusal>> {
     let target = Target::Tekton;
     let mut refusals = names::check(target, workflow, PIPELINE, TASK);
+    refusals.extend(names::alike(target, workflow));
     refusals.extend(pods::own_parameter(target, workflow));
     refusals.extend(pods::marked(target, workflow, "$("));
     refusals.extend(pods::marked_defaults(target, workflow, "$("));

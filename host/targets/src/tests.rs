@@ -4,6 +4,8 @@
 
 mod examples;
 mod pods;
+mod refusals;
+mod scripts;
 mod table;
 
 use std::collections::BTreeMap;

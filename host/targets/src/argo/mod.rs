@@ -74,6 +74,7 @@ pub(crate) fn compile(workflow: &Workflow) -> Result<Vec<File>, Vec<Refusal>> {
     let scheduled = workflow.deployment.schedule.is_some();
     let rule = if scheduled { CRON } else { TEMPLATE };
     let mut refusals = names::check(target, workflow, rule, TASK);
+    refusals.extend(names::alike(target, workflow));
     refusals.extend(pods::own_parameter(target, workflow));
     refusals.extend(pods::marked(target, workflow, "{{"));
     refusals.extend(words(workflow));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Document;
-use crate::python::prose;
+use crate::made;
 use crate::workflow::Step;
 use crate::yaml::Yaml;
 use crate::{Items, Task};
@@ -31,7 +31,7 @@ impl Document<'_> {
             ]);
             (format!("{}_ending", task.step.replace('-', "_")), output)
         });
-        let about = workflow.description.as_deref().map(prose);
+        let about = workflow.description.as_deref().map(made::line);
         Yaml::map([
             ("id", Some("main".into())),
             ("class", Some("Workflow".into())),
@@ -96,7 +96,10 @@ impl Document<'_> {
             ("ToolTimeLimit", limit),
         ]);
         Yaml::map([
-            ("doc", Some(prose(&format!("{}.", task.summary())).into())),
+            (
+                "doc",
+                Some(made::line(&format!("{}.", task.summary())).into()),
+            ),
             ("run", Some("#step".into())),
             ("scatter", scatter),
             ("in", Some(Yaml::Map(given))),

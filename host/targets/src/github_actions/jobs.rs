@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::{Actions, HOSTED_MINUTES, escaped};
-use crate::python::prose;
-use crate::shell;
 use crate::workflow::Step;
 use crate::yaml::Yaml;
 use crate::{Items, Task};
+use crate::{made, shell};
 
 /// The job that tells when a schedule fired. No step has a `_` in its name.
 const TIME: &str = "schedule_time";
@@ -220,7 +219,7 @@ impl Actions<'_> {
         let run = format!("{}\n", lines.join(" \\\n  "));
         let variables = item.map(|item| Yaml::map([("WHARF_ITEM", Some(item))]));
         Yaml::List(vec![Yaml::map([
-            ("name", Some(escaped(&prose(&about)).into())),
+            ("name", Some(escaped(&made::line(&about)).into())),
             ("id", Some(STEP.into())),
             ("run", Some(escaped(&run).into())),
             ("env", variables),

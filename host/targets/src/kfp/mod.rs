@@ -64,6 +64,7 @@ pub(crate) fn compile(workflow: &Workflow) -> Result<Vec<File>, Vec<Refusal>> {
     refusals.extend(pods::own_parameter(target, workflow));
     refusals.extend(pods::marked(target, workflow, "{{$"));
     refusals.extend(pods::marked_defaults(target, workflow, "{{$"));
+    refusals.extend(crate::names::alike(target, workflow));
     refusals.extend(names::alike(workflow));
     if !refusals.is_empty() {
         return Err(refusals);

@@ -44,10 +44,9 @@ impl Rules<'_> {
         let workflow = self.workflow;
         let has_environment =
             !workflow.parameters.is_empty() || !workflow.deployment.environment.is_empty();
-        let mut text = format!(
-            "\"\"\"{}\n\"\"\"\n\n",
-            made::head(workflow, Target::Snakemake).join("\n")
-        );
+        let head = made::head(workflow, Target::Snakemake);
+        let head: Vec<_> = head.iter().map(|line| prose(line)).collect();
+        let mut text = format!("\"\"\"{}\n\"\"\"\n\n", head.join("\n"));
         let mut imports = Vec::new();
         if !workflow.parameters.is_empty() || workflow.maps() {
             imports.push("import json\n");

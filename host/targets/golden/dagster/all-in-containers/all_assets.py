@@ -65,6 +65,7 @@ def execute(
 ):
     """Runs a step, or an item of it, and returns how it ended."""
     command = wharf(context, "exec", step)
+    command += ["--attempt", str(context.retry_number + 1)]
     if item is not None:
         command += ["--item", str(item)]
     with tempfile.TemporaryDirectory() as folder:
