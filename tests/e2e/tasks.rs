@@ -409,6 +409,108 @@ fn parameters_and_partitions_are_given_in_many_ways() {
     assert_eq!(ended.stdout, "2\n", "{ended}");
 }
 
+/// What orchestrators have that can hand over texts alone, or names of their own.
+#[test]
+fn orchestrators_give_parameters_in_ways_of_their_own() {
+    let pipeline = "partition: { every: month }\nparameters:\n  in-file: { type: input }\n  \
+                    how-many: { type: u32, default: 1 }\n  list: { type: list<u32>, default: [] }\n\
+                    steps:\n  copy:\n    uses: steps/copy.wasm\n    \
+                    with: { data: \"${{ parameters.in-file }}\" }\n";
+    let files = [
+        ("pipeline.yaml", pipeline),
+        ("one/a.txt", "aaa"),
+        ("two/b.txt", "aaa"),
+        ("c.txt", "c"),
+    ];
+    let project = Project::with(&files).with_guests("steps", &["copy"]);
+    let lock = lock(&project);
+    let path = |name: &str| project.path(name).display().to_string();
+    let partition = |run: &str, set: &dyn Fn(Wharf) -> Wharf| {
+        set(task(&project, &lock, run, "copy")).run().exits(0);
+        let shown = project
+            .wharf(["show", "last", "--json"])
+            .run()
+            .exits(0)
+            .json();
+        (
+            shown["started"]["partition"].clone(),
+            shown["started"]["parameters"].clone(),
+        )
+    };
+    let arguments =
+        json!({"in-file": path("one/a.txt"), "how-many": "3", "list": "[1,2]"}).to_string();
+    let (name, given) = partition("a", &|task| {
+        task.env("WHARF_ARGUMENTS", &arguments)
+            .env("WHARF_PARTITION", "")
+            .env(
+                "WHARF_PARTITION_BEFORE",
+                "2013-02-28T23:30:00Z[Europe/Berlin]",
+            )
+    });
+    assert_eq!(name, "2013-02");
+    assert_eq!(
+        (&given["how-many"], &given["list"]),
+        (&json!(3), &json!([1, 2]))
+    );
+    // 28394821 minutes after 1970 began is a day of December 2023.
+    let (name, given) = partition("b", &|task| {
+        task.env("WHARF_PARAMETER_in-file", path("one/a.txt"))
+            .env("WHARF_PARAMETER_how-many", "4")
+            .env("WHARF_PARTITION_BEFORE", "flights-28394821[Europe/Berlin]")
+    });
+    assert_eq!((name, &given["how-many"]), (json!("2023-11"), &json!(4)));
+    let input = json!({
+        "inputs": {"parameterValues": {
+            "in_file": path("one/a.txt"), "how_many_": 5.0, "list": [1.0], "partition": "2013-03",
+        }},
+        "outputs": {
+            "parameters": {"results": {"outputFile": path("kfp/results")}},
+            "artifacts": {"copy": {"artifacts": [{"name": "it", "uri": "minio://x/y"}]}},
+            "outputFile": path("kfp/output.json"),
+        },
+    });
+    let (_, given) = partition("c", &|task| {
+        task.args(&[
+            "--partition",
+            "2013-03",
+            "--executor-input",
+            &input.to_string(),
+        ])
+    });
+    assert_eq!(
+        (&given["how-many"], &given["list"]),
+        (&json!(5), &json!([1]))
+    );
+    assert_eq!(project.text("kfp/results"), "3");
+    let output: Json = serde_json::from_slice(&project.read("kfp/output.json")).expect("JSON");
+    let artifact = &output["artifacts"]["copy"]["artifacts"][0];
+    assert_eq!(artifact["uri"], "minio://x/y");
+    assert_eq!(artifact["metadata"]["size"], 3);
+    assert_eq!(output["parameterValues"]["results"], "3");
+    // Texts for all that is no text, as forms give them.
+    let texts = r#"{"how-many": "6", "list": "[7]", "in-file": "FILE"}"#
+        .replace("FILE", &path("one/a.txt"));
+    let (_, given) = partition("d", &|task| {
+        task.args(&["--partition", "2013-03", "--parameters", &texts])
+    });
+    assert_eq!(
+        (&given["how-many"], &given["list"]),
+        (&json!(6), &json!([7]))
+    );
+    // The same file may be at another path for another task, and gone after the first; not
+    // another file.
+    let again = |name: &str| {
+        let file = format!("in-file={}", path(name));
+        let texts = ["--partition", "2013-03", "how-many=6", "list=[7]", &file];
+        task(&project, &lock, "d", "copy").args(&texts).run()
+    };
+    again("two/b.txt").exits(0);
+    let other = again("c.txt").exits(2);
+    other.says(&["the parameter in-file 0 of the run is ", "and is given as"]);
+    fs::remove_file(project.path("one/a.txt")).expect("it is there");
+    again("one/a.txt").exits(0);
+}
+
 #[test]
 fn what_is_wrong_is_told() {
     let project = promoting();

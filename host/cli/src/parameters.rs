@@ -187,13 +187,22 @@ fn from_json(
         ))
     };
     match (&parameter.ty, given) {
-        (ParameterType::Value { value }, given) => match value::check_json(value, given) {
-            Ok(json) => Ok(Value::Json(json)),
-            Err(error) => Err((format!("parameter `{}`: {error}", parameter.name), None)),
-        },
+        (ParameterType::Value { value }, given) => {
+            let checked = value::check_json(value, given);
+            // Some orchestrators have texts alone.
+            let text = given.as_str().filter(|_| checked.is_err());
+            let checked = match text.map(|text| value::parse_text(value, text)) {
+                Some(Ok(json)) => Ok(json),
+                Some(Err(_)) | None => checked,
+            };
+            match checked {
+                Ok(json) => Ok(Value::Json(json)),
+                Err(error) => Err((format!("parameter `{}`: {error}", parameter.name), None)),
+            }
+        }
         (_, Json::Null) => default(parameter, loaded),
         (_, Json::String(text)) if text.is_empty() => default(parameter, loaded),
-        (ty, Json::String(text)) => Ok(artifacts(ty, vec![handle(parameter, text)?])),
+        (_, Json::String(text)) => from_texts(parameter, &[text], loaded),
         (ty, Json::Array(texts)) if is_many(ty) => {
             let handles = texts.iter().map(|text| match text.as_str() {
                 Some(text) => handle(parameter, text),

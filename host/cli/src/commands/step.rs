@@ -132,12 +132,31 @@ fn tell(args: &Exec, ending: &orchestrator::Ending, teller: &mut Teller) -> Resu
 }
 
 fn items(args: &Items) -> Result<Ending, Ending> {
-    let said = args.of.orchestrator;
     let input = args.of.executor_input.as_deref();
-    let around = Environment::real(|real| orchestrator::detect(real, said, input))?;
+    let said = args.of.orchestrator;
+    let mut around = Environment::real(|real| orchestrator::detect(real, said, input))?;
+    let mut teller = around.teller();
+    let counted = count(args, &around);
+    if let Err(ending) = &counted
+        && let Some(message) = message_of(ending)
+    {
+        teller.fails(&message);
+    }
+    let list: Vec<Json> = (0..counted?).map(Json::from).collect();
+    let list = Json::Array(list).to_string();
+    if let Some(file) = &args.of.results_to {
+        orchestrator::write(file, &format!("{list}\n"))?;
+    }
+    teller.counts(&list)?;
+    out(&format!("{list}\n"))?;
+    Ok(Ending::Done)
+}
+
+/// How many items a step has.
+fn count(args: &Items, around: &Surroundings) -> Result<u64, Ending> {
     let store = store(&args.of)?;
-    let list = surroundings::run(async {
-        let prepared = prepare(&args.of, &around, &store).await?;
+    surroundings::run(async {
+        let prepared = prepare(&args.of, around, &store).await?;
         let task = Task {
             step: args.of.step.clone(),
             item: None,
@@ -146,21 +165,14 @@ fn items(args: &Items) -> Result<Ending, Ending> {
             retries: false,
             only_publishes: false,
             time_left: None,
-            external: external(&args.of, &around)?,
+            external: external(&args.of, around)?,
         };
         let (request, runner) = request(&args.of, prepared, task, &store)?;
         let (events, _) = unbounded_channel();
         let (_, cancel) = tokio::sync::watch::channel(None);
         let connections = Connections { events, cancel };
-        let count = runner.count_items(Arc::new(request), connections).await?;
-        let list: Vec<Json> = (0..count).map(Json::from).collect();
-        Ok::<_, Ending>(Json::Array(list).to_string() + "\n")
-    })?;
-    if let Some(file) = &args.of.results_to {
-        orchestrator::write(file, &list)?;
-    }
-    out(&list)?;
-    Ok(Ending::Done)
+        Ok::<_, Ending>(runner.count_items(Arc::new(request), connections).await?)
+    })
 }
 
 /// The store, with its secrets.
@@ -254,15 +266,25 @@ fn given(args: &OfRun, around: &Surroundings, loaded: &Loaded) -> Result<Given, 
     Ok(Given::by_orchestrator(&texts, json))
 }
 
-/// A number without a fraction as one, however it was written.
+/// Numbers without a fraction as such, however they were written: protocol buffers have
+/// no others than those with one.
 fn whole(value: &Json) -> Json {
     /// Above that, numbers with a fraction cannot tell whole ones apart.
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    match value.as_f64() {
-        Some(number) if value.is_f64() && number.fract() == 0.0 && number.abs() < EXACT => {
-            Json::from(number as i64)
+    match value {
+        Json::Array(items) => items.iter().map(whole).collect(),
+        Json::Object(entries) => {
+            let entries = entries.iter();
+            let entries = entries.map(|(name, value)| (name.clone(), whole(value)));
+            Json::Object(entries.collect())
         }
-        _ => value.clone(),
+        Json::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(number) if number.fract() == 0.0 && number.abs() < EXACT => {
+                Json::from(number as i64)
+            }
+            _ => value.clone(),
+        },
+        Json::Null | Json::Bool(_) | Json::String(_) => value.clone(),
     }
 }
 

@@ -43,4 +43,8 @@ impl Telling for Xcom {
     fn ends(&mut self, ending: &Ending) -> Result<(), Fault> {
         write(&self.0, &ending.results())
     }
+
+    fn counts(&mut self, list: &str) -> Result<(), Fault> {
+        write(&self.0, list)
+    }
 }

@@ -58,6 +58,13 @@ impl Telling for Job {
         Ok(())
     }
 
+    fn counts(&mut self, list: &str) -> Result<(), Fault> {
+        match &self.output {
+            Some(file) => append(file, &format!("results={list}\n")),
+            None => Ok(()),
+        }
+    }
+
     fn fails(&mut self, message: &str) {
         err(&format!("::error::{}", data(message)));
     }

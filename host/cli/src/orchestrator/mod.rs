@@ -146,6 +146,11 @@ trait Telling: std::fmt::Debug {
     /// The task ends.
     fn ends(&mut self, ending: &Ending) -> Result<(), Fault>;
 
+    /// The items of a step were counted: a list of numbers.
+    fn counts(&mut self, _list: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// The task could not be run at all.
     fn fails(&mut self, _message: &str) {}
 }
@@ -346,6 +351,10 @@ impl Teller {
 
     pub(crate) fn ends(&mut self, ending: &Ending) -> Result<(), Fault> {
         self.0.iter_mut().try_for_each(|one| one.ends(ending))
+    }
+
+    pub(crate) fn counts(&mut self, list: &str) -> Result<(), Fault> {
+        self.0.iter_mut().try_for_each(|one| one.counts(list))
     }
 
     pub(crate) fn fails(&mut self, message: &str) {

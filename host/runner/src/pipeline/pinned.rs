@@ -11,7 +11,7 @@ use wharf_model::name::Name;
 use wharf_model::pipeline_run::{Found, PIN_FORMAT, Pin};
 use wharf_model::plan::Shape;
 use wharf_model::record::RunId;
-use wharf_model::{ErrorKind, Fault};
+use wharf_model::{Digest, ErrorKind, Fault};
 use wharf_store::Store;
 
 use super::scope::Handle;
@@ -135,6 +135,35 @@ impl Pinned {
         }
     }
 
+    /// A file that the run is given, by what it is given for.
+    ///
+    /// # Errors
+    /// Where it is missing, or is not what another task of the run was given.
+    pub(super) async fn given(
+        &self,
+        what: &str,
+        path: &Path,
+        shape: Shape,
+    ) -> Result<Arc<StoredInput>, Fault> {
+        let shown = path.display().to_string();
+        let before = self.store.pinned(&self.run, what).await?;
+        if let Some(found) = before.and_then(|pin| pin.found) {
+            // At the same path, it is not read again.
+            if found.from != shown {
+                let now = transfer::content(path).await?;
+                same_content(what, &found, now.digest)?;
+            }
+            return Ok(Arc::new(input_of(found)));
+        }
+        let input = self.read(path, shape).await?;
+        let found = self
+            .pin(what.to_owned(), Some(found_of(&input, None)))
+            .await?;
+        let found = found.unwrap_or_else(|| found_of(&input, None));
+        same_content(what, &found, input.content.digest)?;
+        Ok(Arc::new(input_of(found)))
+    }
+
     async fn read(&self, path: &Path, shape: Shape) -> Result<StoredInput, Fault> {
         check_shape(path, shape)?;
         let shown = path.display().to_string();
@@ -207,6 +236,20 @@ impl Pinned {
         };
         Ok(Ok((number, Arc::new(input))))
     }
+}
+
+fn same_content(what: &str, found: &Found, digest: Digest) -> Result<(), Fault> {
+    if found.content.digest == digest {
+        return Ok(());
+    }
+    let message = format!(
+        "the {what} of the run is {} ({}), and is given as {} now",
+        found.from,
+        found.content.digest.short(),
+        digest.short()
+    );
+    Err(Fault::new(ErrorKind::Parameter, message)
+        .hint("give all tasks of a run the same, or another --run-id"))
 }
 
 fn found_of(input: &StoredInput, number: Option<u64>) -> Found {

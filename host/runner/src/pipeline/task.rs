@@ -16,7 +16,7 @@ use futures::StreamExt;
 use futures::stream;
 use serde_json::Value as Json;
 use wharf_model::limits::Millis;
-use wharf_model::pipeline::CheckedStep;
+use wharf_model::pipeline::{CheckedStep, Value};
 use wharf_model::pipeline_run::{
     External, Started, StepEnd, StepStatus, TASK_END_FORMAT, TaskEnd, UsedComponent,
 };
@@ -26,8 +26,9 @@ use wharf_model::{Digest, ErrorKind, Fault, Outcome, Record};
 use super::execute::Shared;
 use super::load::Loaded;
 use super::lock::step_index;
+use super::pinned::Pinned;
 use super::schedule::{Known, PipelineRunner, Schedule, check, micros};
-use super::scope::StepState;
+use super::scope::{Handle, StepState};
 use super::{Connections, PipelineEvent, PipelineRequest};
 
 /// Records of tasks that are read at a time.
@@ -81,6 +82,7 @@ impl PipelineRunner {
         let task = task_of(&request)?.clone();
         check(&request)?;
         self.runner.store.prepare().await?;
+        let request = self.pin_parameters(&request).await?;
         let started = self.begin(&request).await?;
         let began = self.runner.clock.elapsed();
         // On the clock of the run, which another process may have started.
@@ -123,6 +125,7 @@ impl PipelineRunner {
             return Err(Fault::new(ErrorKind::Pipeline, message));
         }
         self.runner.store.prepare().await?;
+        let request = self.pin_parameters(&request).await?;
         self.begin(&request).await?;
         let began = self.runner.clock.elapsed();
         let mut schedule = self.schedule(&request, &connections, began).await?;
@@ -130,6 +133,43 @@ impl PipelineRunner {
             // Others may still be about to make it.
             Fault::new(ErrorKind::Pipeline, message)
         })
+    }
+
+    /// The request with all files that it is given in the store. A file is what the first
+    /// task of the run has found, wherever that was: others may find it at other paths, or
+    /// not at all; with another content it is another run.
+    async fn pin_parameters(
+        &self,
+        request: &Arc<PipelineRequest>,
+    ) -> Result<Arc<PipelineRequest>, Fault> {
+        let is_path = |handle: &Handle| matches!(handle, Handle::Path(..));
+        let has_path = request.parameters.values().any(|value| match value {
+            Value::Artifact(handle) => is_path(handle),
+            Value::Artifacts(handles) => handles.iter().any(is_path),
+            Value::Json(_) | Value::Absent => false,
+        });
+        if !has_path {
+            return Ok(request.clone());
+        }
+        let pinned = Pinned::new(&self.runner.store, &request.id, false, true);
+        let mut parameters = request.parameters.clone();
+        for (name, value) in &mut parameters {
+            let handles = match value {
+                Value::Artifact(handle) => std::slice::from_mut(handle),
+                Value::Artifacts(handles) => handles,
+                Value::Json(_) | Value::Absent => continue,
+            };
+            for (index, handle) in handles.iter_mut().enumerate() {
+                if let Handle::Path(path, shape) = handle {
+                    let what = format!("parameter {name} {index}");
+                    *handle = Handle::Stored(pinned.given(&what, path, *shape).await?);
+                }
+            }
+        }
+        Ok(Arc::new(PipelineRequest {
+            parameters,
+            ..PipelineRequest::clone(request)
+        }))
     }
 
     /// Records that the run begins, or finds that it has, and for the same.
