@@ -91,9 +91,11 @@ pub fn list(system: &dyn System, installed: &Installed) -> Result<Same> {
         Project::new(Example::FlightsYear)?,
     );
     here.print(&["pipeline", "run", "flights-year.yaml"])?;
-    system.run(installed, &there, &Request::default())?;
+    let ran = system.run(installed, &there, &Request::default())?;
     let mut same = Same::default();
-    same.add(&made::newest(&here)?, &made::newest(&there)?)?;
+    let made = made::newest(&there).with_context(|| format!("{ran:#?}"))?;
+    same.add(&made::newest(&here)?, &made)
+        .with_context(|| format!("{ran:#?}"))?;
     ensure!(
         same.steps == MONTHS.len() + 1,
         "{} steps were made",

@@ -79,6 +79,10 @@ pub(crate) struct OfRun {
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(crate) timezone: String,
 
+    /// The exit code of a step that is skipped; its list of items is empty
+    #[arg(long, value_name = "CODE", default_value_t = wharf_model::exit::ExitCode::Skipped as u8)]
+    pub(crate) skip_exit_code: u8,
+
     /// Write what the step returns, or the list of items, to this file, too
     #[arg(long, value_name = "FILE")]
     pub(crate) results_to: Option<PathBuf>,
@@ -111,10 +115,6 @@ pub(crate) struct Exec {
     /// Who tries again where that may help
     #[arg(long, value_enum, default_value_t = WhoRetries::Orchestrator)]
     pub(crate) retries: WhoRetries,
-
-    /// The exit code of a step that is skipped
-    #[arg(long, value_name = "CODE", default_value_t = wharf_model::exit::ExitCode::Skipped as u8)]
-    pub(crate) skip_exit_code: u8,
 
     /// Write how the task ended to this file, as JSON
     #[arg(long, value_name = "FILE")]

@@ -127,7 +127,7 @@ fn tell(args: &Exec, ending: &orchestrator::Ending, teller: &mut Teller) -> Resu
     Ok(Ending::RanTask {
         status: ending.status,
         retryable: ending.is_retryable(),
-        skipped: args.skip_exit_code,
+        skipped: args.of.skip_exit_code,
     })
 }
 

@@ -33,7 +33,8 @@ def execute(
     with tempfile.TemporaryDirectory() as folder:
         ending = Path(folder, "ending.json")
         command += ["--ending-to", str(ending)]
-        with subprocess.Popen(command, env={variables}) as process:
+        variables = {variables}
+        with subprocess.Popen(command, env=variables) as process:
             try:
                 process.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -116,9 +117,8 @@ def each(name, step, about, needs=(), **options):
     )
     def items(context: dg.OpExecutionContext{typed}):
         command = wharf(context, "items", step)
-        listed = subprocess.run(
-            command, env={variables}, stdout=subprocess.PIPE, check=True
-        )
+        variables = {variables}
+        listed = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True)
         for item in json.loads(listed.stdout) or []:
             yield dg.DynamicOutput(item, str(item))
 

@@ -9,6 +9,7 @@
 //! a step ends whose failure is final. Where Metaflow cannot look at that, the host tries
 //! again.
 
+mod naming;
 mod shape;
 mod text;
 
@@ -19,10 +20,11 @@ use serde_json::Value as Json;
 use wharf_model::pipeline::{Every, Partition};
 
 use crate::feature::{Support, host, native, no};
-use crate::names::{self, Rule};
+use crate::names;
 use crate::python::{prose, string};
 use crate::script::{self, call, own, seconds};
 use crate::{Feature, File, Items, Parameter, ParameterKind, Refusal, Target, Task, Workflow};
+use naming::{NAMES, TAKEN, class, name, names_of, options};
 use shape::{Node, Role};
 
 pub(crate) const fn support(feature: Feature) -> Support {
@@ -48,62 +50,6 @@ pub(crate) const fn support(feature: Feature) -> Support {
         Feature::Kubernetes => no("pods are those of Metaflow's own configuration"),
     }
 }
-
-/// Names become those of a class and its methods.
-const NAMES: Rule = Rule {
-    most: 128,
-    inside: "-",
-    capitals: false,
-};
-
-/// Names that flows have themselves, and that the file gives to what steps keep.
-const TAKEN: [&str; 20] = [
-    "cmd",
-    "end",
-    "foreach_stack",
-    "index",
-    "input",
-    "inputs",
-    "items",
-    "merge_artifacts",
-    "name",
-    "next",
-    "outputs",
-    "published",
-    "resources",
-    "results",
-    "retry",
-    "script_name",
-    "start",
-    "status",
-    "step",
-    "timeout",
-];
-
-/// Names of options that `run` has itself.
-const OPTIONS: [&str; 21] = [
-    "clone-only",
-    "decospecs",
-    "help",
-    "max-log-size",
-    "max-num-splits",
-    "max-workers",
-    "namespace",
-    "obj",
-    "origin-run-id",
-    "params",
-    "partition-before",
-    "reentrant",
-    "resume-identifier",
-    "run-id",
-    "run-id-file",
-    "runner-attribute-file",
-    "tag",
-    "tags",
-    "task-id",
-    "user-namespace",
-    "with",
-];
 
 /// The most that `@retry` takes: six attempts, of which it keeps one to itself.
 const MOST_RETRIES: u32 = 4;
@@ -136,30 +82,6 @@ pub(crate) fn compile(workflow: &Workflow) -> Result<Vec<File>, Vec<Refusal>> {
         path: format!("{}_flow.py", names::identifier(&workflow.name)),
         text: flow.text(),
     }])
-}
-
-/// Names of steps of the flow that a task needs.
-fn names_of(task: &Task) -> Vec<String> {
-    let name = name(task);
-    match task.items {
-        Items::One => vec![name],
-        Items::Each | Items::At { .. } => {
-            vec![format!("{name}_items"), format!("{name}_join"), name]
-        }
-    }
-}
-
-/// Parameters that cannot be options of `run`.
-fn options(workflow: &Workflow) -> Vec<Refusal> {
-    let parameters = workflow.parameters.iter();
-    let taken = parameters.filter(|it| OPTIONS.contains(&&*it.name));
-    taken
-        .map(|it| {
-            let key = format!("parameters.{}", it.name);
-            let why = "it would be an option of `run` that Metaflow has itself";
-            Refusal::new(Target::Metaflow, key, why).hint("give the parameter another name")
-        })
-        .collect()
 }
 
 struct Flow<'a> {
@@ -245,10 +167,14 @@ impl Flow<'_> {
             true => "from datetime import datetime, timezone\n",
             false => "",
         };
-        let names: Vec<_> = used.into_iter().map(str::to_owned).collect();
-        let names = names.join(", ");
+        let environ = match workflow.deployment.environment.is_empty() {
+            true => "",
+            false => "import os\n",
+        };
+        let names = used.join(", ");
         format!(
-            "import json\nimport os\nimport signal\nimport subprocess\nimport sys\nimport tempfile\nimport time\n{clock}\
+            "import json\n{environ}import signal\nimport subprocess\nimport sys\nimport tempfile\n\
+             import time\n{clock}\
              from pathlib import Path\n\nfrom metaflow import {names}\n",
         )
     }
@@ -487,30 +413,6 @@ impl Flow<'_> {
     }
 }
 
-/// The step of the flow that runs a task, or the items of its step. Steps named as those
-/// are that join levels, or begin them, get a `_`, too.
-fn name(task: &Task) -> String {
-    let plain = own(&task.step, &TAKEN);
-    let level = plain.strip_prefix("join_").or(plain.strip_prefix("fork_"));
-    match level.is_some_and(|level| level.bytes().all(|b| b.is_ascii_digit())) {
-        true => format!("{plain}_"),
-        false => plain,
-    }
-}
-
-/// The class of a pipeline: `flights-2` is `Flights_2Flow`, since `flights2` is another.
-fn class(name: &str) -> String {
-    let parts = name.split('-').map(|part| {
-        let mut chars = part.chars();
-        match chars.next() {
-            Some(first) if first.is_ascii_digit() => format!("_{part}"),
-            Some(first) => format!("{}{}", first.to_ascii_uppercase(), chars.as_str()),
-            None => "_".to_owned(),
-        }
-    });
-    format!("{}Flow", parts.collect::<String>())
-}
-
 /// The type of a parameter.
 const fn kind(parameter: &Parameter) -> &'static str {
     match (parameter.kind, &parameter.default) {
@@ -521,17 +423,5 @@ const fn kind(parameter: &Parameter) -> &'static str {
         (ParameterKind::Artifact, Some(Json::Array(_))) | (ParameterKind::Json, _) => "JSONType",
         // Several of them as JSON.
         (ParameterKind::Artifact, _) => "str",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_of_different_names_are_different() {
-        assert_eq!(class("flights-year"), "FlightsYearFlow");
-        assert_eq!(class("flights-2"), "Flights_2Flow");
-        assert_eq!(class("flights2"), "Flights2Flow");
     }
 }

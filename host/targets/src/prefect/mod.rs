@@ -5,6 +5,7 @@
 //! `Skipped`, which is a completed one: what waits for it starts, and decides for itself.
 //! `retry_condition_fn` looks at how `wharf` ended. Items are mapped.
 
+mod naming;
 mod text;
 
 use std::fmt::Write as _;
@@ -13,10 +14,11 @@ use std::time::Duration;
 use wharf_model::pipeline::{Partition, Retries};
 
 use crate::feature::{Support, host, native, no};
-use crate::names::{self, Rule};
+use crate::names;
 use crate::python::{prose, string};
-use crate::script::{self, call, function, list, own, seconds};
+use crate::script::{self, call, function, list, seconds};
 use crate::{Feature, File, Items, Parameter, ParameterKind, Refusal, Target, Task, Workflow};
+use naming::{NAMES, OF_FILES, argument, key, listing, variable};
 
 pub(crate) const fn support(feature: Feature) -> Support {
     match feature {
@@ -43,73 +45,6 @@ pub(crate) const fn support(feature: Feature) -> Support {
         Feature::Kubernetes => no("pods are those of its work pools"),
     }
 }
-
-/// Names of flows and tasks can have anything that names of pipelines have.
-const NAMES: Rule = Rule {
-    most: 128,
-    inside: "-_.",
-    capitals: false,
-};
-
-/// Names that the flow needs itself.
-const TAKEN: [&str; 11] = [
-    "chosen",
-    "flow",
-    "flow_run",
-    "items",
-    "json",
-    "listed",
-    "partition",
-    "run",
-    "step",
-    "task",
-    "unmapped",
-];
-
-/// What the flow calls its own parameters.
-const OF_FLOWS: [&str; 9] = [
-    "chosen",
-    "flow_run",
-    "items",
-    "listed",
-    "partition",
-    "run",
-    "step",
-    "stop_with_flow",
-    "unmapped",
-];
-
-/// What the file calls its own functions, and those that it uses.
-const OF_FILES: [&str; 28] = [
-    "acreate_table_artifact",
-    "asyncio",
-    "bool",
-    "dict",
-    "enumerate",
-    "float",
-    "flow",
-    "flow_run",
-    "get_run_logger",
-    "int",
-    "isinstance",
-    "items",
-    "listed",
-    "json",
-    "list",
-    "may_pass",
-    "os",
-    "show",
-    "signal",
-    "step",
-    "stop_with_flow",
-    "str",
-    "task",
-    "task_run",
-    "tempfile",
-    "threading",
-    "unmapped",
-    "wharf",
-];
 
 /// The most delays that Prefect takes; the last one is for all further retries.
 const MOST_DELAYS: u32 = 50;
@@ -168,7 +103,8 @@ impl Flow<'_> {
     fn imports(&self) -> String {
         let workflow = self.workflow;
         let mut text = String::from(
-            "import asyncio\nimport json\nimport os\nimport signal\nimport tempfile\nimport threading\nfrom pathlib import Path\n",
+            "import asyncio\nimport json\nimport os\nimport signal\nimport tempfile\n\
+             import threading\nfrom pathlib import Path\n",
         );
         let mut typing = Vec::new();
         if workflow
@@ -453,27 +389,6 @@ fn delays(retries: Retries) -> Vec<Duration> {
         delay = delay.saturating_mul(2);
     }
     delays
-}
-
-/// The name of a pipeline as Prefect takes names of artifacts.
-fn key(name: &str) -> String {
-    let parts = name.split(|c: char| !c.is_ascii_alphanumeric());
-    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
-    parts.join("-")
-}
-
-/// The variable of a task.
-fn variable(task: &Task) -> String {
-    own(&task.slug(), &TAKEN)
-}
-
-/// The variable of what lists the items of a step.
-fn listing(task: &Task) -> String {
-    format!("{}_items", variable(task))
-}
-
-fn argument(parameter: &Parameter) -> String {
-    script::field(&parameter.name, &OF_FLOWS)
 }
 
 /// The type of a parameter.

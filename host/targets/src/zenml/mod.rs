@@ -7,6 +7,7 @@
 //!
 //! ZenML tries all failures again or none, so that the host tries again what may pass.
 
+mod naming;
 mod text;
 
 use std::fmt::Write as _;
@@ -15,10 +16,11 @@ use std::time::Duration;
 use wharf_model::pipeline::Partition;
 
 use crate::feature::{Support, host, native, no};
-use crate::names::{self, Rule};
+use crate::names;
 use crate::python::{prose, string};
-use crate::script::{self, call, function, list, own, seconds};
+use crate::script::{self, call, function, list, seconds};
 use crate::{Feature, File, Items, Parameter, ParameterKind, Refusal, Target, Task, Workflow};
+use naming::{NAMES, OF_STEPS, TAKEN, listing, local, step};
 
 pub(crate) const fn support(feature: Feature) -> Support {
     match feature {
@@ -44,53 +46,6 @@ pub(crate) const fn support(feature: Feature) -> Support {
         Feature::Kubernetes => no("pods are those of its own stack"),
     }
 }
-
-/// Names of pipelines and steps can have anything that those of Wharf have.
-const NAMES: Rule = Rule {
-    most: 128,
-    inside: "-_.",
-    capitals: false,
-};
-
-/// What the file calls its own functions, and those that it uses.
-const TAKEN: [&str; 25] = [
-    "annotated",
-    "artifact",
-    "bring",
-    "chosen",
-    "dict",
-    "done",
-    "execute",
-    "float",
-    "int",
-    "items",
-    "json",
-    "list",
-    "log_metadata",
-    "os",
-    "partition",
-    "pipeline",
-    "run_parameters",
-    "step",
-    "str",
-    "subprocess",
-    "tempfile",
-    "tuple",
-    "unmapped",
-    "wharf",
-    "zip",
-];
-
-/// Names that arguments of steps and pipelines cannot have.
-const OF_STEPS: [&str; 7] = [
-    "after",
-    "args",
-    "id",
-    "kwargs",
-    "self",
-    "start_after",
-    "values",
-];
 
 pub(crate) fn compile(workflow: &Workflow) -> Result<Vec<File>, Vec<Refusal>> {
     let target = Target::Zenml;
@@ -484,24 +439,6 @@ impl Pipeline<'_> {
             false => plain,
         }
     }
-}
-
-/// The function of a step.
-fn step(task: &Task) -> String {
-    own(&task.step, &TAKEN)
-}
-
-/// The variable of an output.
-fn local(output: &str) -> String {
-    match output {
-        "results" | "chosen" | "item" => format!("{output}_"),
-        output => own(output, &TAKEN),
-    }
-}
-
-/// The step that lists the items of one.
-fn listing(task: &Task) -> String {
-    format!("{}-items", task.step)
 }
 
 /// How long all attempts of the host may take.

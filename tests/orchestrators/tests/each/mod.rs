@@ -20,7 +20,15 @@ macro_rules! orchestrator {
             $check
         }
 
-        $crate::each::tests!(airflow: "airflow");
+        $crate::each::tests!(
+            airflow: "airflow",
+            dagster: "dagster",
+            prefect: "prefect",
+            metaflow: "metaflow",
+            snakemake: "snakemake",
+            cwl: "cwl",
+            zenml: "zenml"
+        );
     };
 }
 

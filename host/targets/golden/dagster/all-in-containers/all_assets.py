@@ -71,7 +71,8 @@ def execute(
     with tempfile.TemporaryDirectory() as folder:
         ending = Path(folder, "ending.json")
         command += ["--ending-to", str(ending)]
-        with subprocess.Popen(command, env={**os.environ, **ENVIRONMENT, **parameters.variables()}) as process:
+        variables = {**os.environ, **ENVIRONMENT, **parameters.variables()}
+        with subprocess.Popen(command, env=variables) as process:
             try:
                 process.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -136,9 +137,8 @@ def each(name, step, about, needs=(), **options):
     )
     def items(context: dg.OpExecutionContext, parameters: Parameters):
         command = wharf(context, "items", step)
-        listed = subprocess.run(
-            command, env={**os.environ, **ENVIRONMENT, **parameters.variables()}, stdout=subprocess.PIPE, check=True
-        )
+        variables = {**os.environ, **ENVIRONMENT, **parameters.variables()}
+        listed = subprocess.run(command, env=variables, stdout=subprocess.PIPE, check=True)
         for item in json.loads(listed.stdout) or []:
             yield dg.DynamicOutput(item, str(item))
 

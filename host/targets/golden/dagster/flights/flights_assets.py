@@ -59,7 +59,8 @@ def execute(
     with tempfile.TemporaryDirectory() as folder:
         ending = Path(folder, "ending.json")
         command += ["--ending-to", str(ending)]
-        with subprocess.Popen(command, env={**os.environ, **parameters.variables()}) as process:
+        variables = {**os.environ, **parameters.variables()}
+        with subprocess.Popen(command, env=variables) as process:
             try:
                 process.wait(timeout)
             except subprocess.TimeoutExpired:

@@ -6,7 +6,6 @@ needs that and `wharf`, and nothing else.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
