@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::bench::{self, Bench};
 use crate::context::Context;
+use crate::orchestrators::{self, Orchestrators};
 use crate::venv::{self, Environment};
 use crate::{browser, cargo, data, guests, process, services};
 
@@ -32,6 +33,9 @@ pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
     phases.run("data sets", || data::ensure(context))?;
     phases.run("storage services", || services::ensure(context))?;
     phases.run("browser", || browser::ensure(context))?;
+    phases.run("orchestrators", || {
+        orchestrators::run(context, &Orchestrators::default())
+    })?;
     phases.run("build", || {
         process::show(cargo::cargo(context).args(["test", "--workspace", "--locked", "--no-run"]))
     })?;

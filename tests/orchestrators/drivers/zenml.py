@@ -32,7 +32,10 @@ def main():
     given = {key.replace("-", "_"): value for key, value in of["parameters"].items()}
     if of["partition"]:
         given["partition"] = of["partition"]
-    command = [sys.executable, "-c", RUN, file.removesuffix(".py"), name, json.dumps(given)]
+    # ZenML finds steps by the file that runs.
+    with open("started_here.py", "w") as script:
+        script.write(RUN)
+    command = [sys.executable, "started_here.py", file.removesuffix(".py"), name, json.dumps(given)]
     run = subprocess.Popen(command, start_new_session=True)
     shared.stop_during(of, lambda: os.kill(run.pid, signal.SIGTERM))
     run.wait()
