@@ -9,6 +9,7 @@ mod bad_input;
 mod bad_pipelines;
 mod cancel;
 mod clock_skew;
+mod compile;
 mod compile_cache;
 mod concurrency;
 mod determinism;

@@ -16,6 +16,8 @@ mod github;
 mod kfp;
 mod kubernetes;
 mod tekton;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
