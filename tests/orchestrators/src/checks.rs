@@ -313,7 +313,7 @@ fn processes_of(store: &str, step: &str) -> Vec<Pid> {
             .is_some_and(|program| program.ends_with("wharf"))
             && has("exec")
             && has(step)
-            && (has(store) || command.contains("/store"))
+            && has(store)
         {
             found.push(process);
         }
