@@ -15,6 +15,7 @@ mod debian;
 mod demo;
 mod go;
 mod guests;
+mod image;
 mod javascript;
 mod npm;
 mod orchestrators;
@@ -71,6 +72,8 @@ enum Command {
     Browser,
     /// Installs other orchestrators that tests run steps under, where they can be had.
     Orchestrators(orchestrators::Orchestrators),
+    /// Makes the image whose containers run the tasks of orchestrators.
+    Image(image::Image),
     /// Runs the same pipelines under every orchestrator, and prints what came of it.
     Conformance {
         /// Only these orchestrators.
@@ -101,6 +104,7 @@ fn main() -> Result<()> {
         Command::Services => services::ensure(&context),
         Command::Browser => browser::ensure(&context),
         Command::Orchestrators(options) => orchestrators::run(&context, &options),
+        Command::Image(image) => image::run(&context, &image),
         Command::Conformance { only, json } => conformance::run(&context, &only, json),
         Command::Venv { environment } => {
             println!(

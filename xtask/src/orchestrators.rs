@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Error, Result, bail};
 use clap::{Args, ValueEnum};
@@ -112,6 +113,13 @@ impl Ready {
         program
             .filter(|program| program.is_file())
             .with_context(|| format!("there is no program {name}"))
+    }
+
+    /// A program of it, in the environment that it needs.
+    pub(crate) fn command(&self, name: &str) -> Result<Command> {
+        let mut command = Command::new(self.program(name)?);
+        command.envs(&self.environment);
+        Ok(command)
     }
 }
 

@@ -65,6 +65,11 @@ impl Stamp {
         }
     }
 
+    /// Where it is kept.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Whether the product is there and made from the same things.
     pub(crate) fn is_current(&self, product: &Path) -> bool {
         product.exists() && fs::read_to_string(&self.file).is_ok_and(|kept| kept == self.digest)

@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, all: bool) -> Result<()> {
         let mut tests = cargo::cargo(context);
         tests.args(["test", "--workspace", "--locked"]);
         if all {
-            tests.env("WHARF_KILLS", MANY_KILLS);
+            tests.env("WHARF_KILLS", MANY_KILLS).env("WHARF_ALL", "1");
         }
         process::show(&mut tests)
     })?;

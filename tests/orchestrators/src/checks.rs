@@ -34,7 +34,7 @@ pub struct Same {
 pub fn promote(system: &dyn System, installed: &Installed) -> Result<Same> {
     let (here, there) = (
         Project::new(Example::Promote)?,
-        Project::new(Example::Promote)?,
+        system.project(Example::Promote)?,
     );
     let mut same = Same::default();
     for last in [State::Succeeded, State::Skipped] {
@@ -55,7 +55,7 @@ pub fn promote(system: &dyn System, installed: &Installed) -> Result<Same> {
 pub fn flights(system: &dyn System, installed: &Installed, months: &[&str]) -> Result<Same> {
     let (here, there) = (
         Project::new(Example::Flights)?,
-        Project::new(Example::Flights)?,
+        system.project(Example::Flights)?,
     );
     for month in months {
         here.print(&["pipeline", "run", "flights.yaml", "--partition", month])?;
@@ -88,7 +88,7 @@ pub fn flights(system: &dyn System, installed: &Installed, months: &[&str]) -> R
 pub fn list(system: &dyn System, installed: &Installed) -> Result<Same> {
     let (here, there) = (
         Project::new(Example::FlightsYear)?,
-        Project::new(Example::FlightsYear)?,
+        system.project(Example::FlightsYear)?,
     );
     here.print(&["pipeline", "run", "flights-year.yaml"])?;
     let ran = system.run(installed, &there, &Request::default())?;
@@ -279,7 +279,7 @@ pub fn end(system: &dyn System, installed: &Installed, project: &Project, end: &
 
 /// Kills the process of a task, once it is there.
 fn kill_task(project: &Project, step: &str, is_over: impl Fn() -> bool) -> Result<()> {
-    let store = project.store().display().to_string();
+    let store = project.store();
     let mut killed = false;
     wait_until("the task is there", || {
         for process in processes_of(&store, step) {
@@ -294,7 +294,8 @@ fn kill_task(project: &Project, step: &str, is_over: impl Fn() -> bool) -> Resul
 }
 
 /// The processes that run a step with a store, on this machine.
-fn processes_of(store: &str, step: &str) -> Vec<Pid> {
+#[must_use]
+pub fn processes_of(store: &str, step: &str) -> Vec<Pid> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let number = entry

@@ -27,23 +27,28 @@ pub fn run(
     let driver = source_folder()
         .join("tests/orchestrators/drivers")
         .join(name);
-    let answer = folder.join(format!("{name}.json"));
+    let python = Process::new(installed.program("python")?, folder)
+        .envs(variables)
+        .args([driver]);
+    ask(installed, python, folder, request)
+}
+
+/// Runs a driver that is a program of its own, and reads its answer.
+///
+/// # Errors
+/// As [`run`].
+pub fn ask(installed: &Installed, driver: Process, folder: &Path, request: &Json) -> Result<Ran> {
+    let answer = folder.join("answer.json");
     // Of a driver that fails, there is none.
     let _ = std::fs::remove_file(&answer);
-    let arguments = [
-        driver.display().to_string(),
-        request.to_string(),
-        answer.display().to_string(),
-    ];
-    let log = Process::new(installed.program("python")?, folder)
+    let log = driver
         .envs(&installed.environment)
-        .envs(variables)
         .envs([("PATH", installed.path())])
-        .args(arguments)
+        .args([request.to_string(), answer.display().to_string()])
         .succeed()?;
     let text = std::fs::read_to_string(&answer);
-    let text = text.with_context(|| format!("{name} gave no answer:\n{log}"))?;
-    ran(&serde_json::from_str(&text)?).with_context(|| format!("{name} said:\n{log}"))
+    let text = text.with_context(|| format!("there is no answer:\n{log}"))?;
+    ran(&serde_json::from_str(&text)?).with_context(|| format!("the driver said:\n{log}"))
 }
 
 /// What a driver's answer says.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
 
+use crate::System;
+
 /// What is installed, and what is not.
 #[derive(Debug)]
 pub struct Inventory {
@@ -19,7 +21,7 @@ pub struct Installed {
     pub version: String,
     /// Its Python environment, where it has one.
     pub venv: Option<PathBuf>,
-    /// Its programs, where it has none.
+    /// Its programs that are not in that.
     programs: BTreeMap<String, PathBuf>,
     /// What it needs in its environment.
     pub environment: BTreeMap<String, String>,
@@ -42,6 +44,22 @@ impl Inventory {
         Ok(Self {
             systems: serde_json::from_str(&text)?,
         })
+    }
+
+    /// What a system is, with all that it needs, or why that is not installed.
+    ///
+    /// # Errors
+    /// The reason, for people to read.
+    pub fn of(&self, system: &dyn System) -> Result<Installed> {
+        let mut installed = self.system(system.installed_as())?;
+        for name in system.needs() {
+            let needed = self.system(name)?;
+            installed.version += &format!(", {name} {}", needed.version);
+            installed.venv = installed.venv.or(needed.venv);
+            installed.programs.extend(needed.programs);
+            installed.environment.extend(needed.environment);
+        }
+        Ok(installed)
     }
 
     /// A system, or why it is not installed.
@@ -79,10 +97,8 @@ impl Installed {
     /// # Errors
     /// Where there is none.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
-        let program = match &self.venv {
-            Some(venv) => Some(venv.join("bin").join(name)),
-            None => self.programs.get(name).cloned(),
-        };
+        let in_venv = || Some(self.venv.as_ref()?.join("bin").join(name));
+        let program = self.programs.get(name).cloned().or_else(in_venv);
         let program = program.filter(|program| program.is_file());
         program.with_context(|| format!("there is no program {name}"))
     }

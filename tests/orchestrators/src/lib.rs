@@ -13,6 +13,7 @@
 #![deny(missing_docs)]
 
 pub mod checks;
+pub mod containers;
 pub mod driver;
 pub mod inventory;
 pub mod made;

@@ -117,6 +117,14 @@ impl Running {
         String::from_utf8_lossy(&log).into_owned()
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
     /// Waits until it has ended.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 use serde_json::Value as Json;
 use tempfile::TempDir;
+use wharf_services::Service;
 
 use crate::inventory::{source_folder, target_folder, wharf};
 
@@ -21,8 +22,13 @@ pub enum Example {
     Flights,
     /// The same in one run: a step for each month of a list, and one that joins them.
     FlightsYear,
+    /// Makes one table of months that were counted before.
+    Year,
     /// Steps that end in each way there is.
     Ends,
+    /// A file that is copied, and the copy again. Whoever runs it writes the file,
+    /// `big.bin`, which may be as large as they like.
+    Big,
 }
 
 impl Example {
@@ -33,7 +39,9 @@ impl Example {
             Self::Promote => "promote.yaml",
             Self::Flights => "flights.yaml",
             Self::FlightsYear => "flights-year.yaml",
+            Self::Year => "year.yaml",
             Self::Ends => "ends.yaml",
+            Self::Big => "big.yaml",
         }
     }
 
@@ -48,7 +56,9 @@ impl Example {
             Self::Promote => &["split", "train", "compare"],
             Self::Flights => &["summarise"],
             Self::FlightsYear => &["summarise", "merge"],
+            Self::Year => &["merge"],
             Self::Ends => &["values", "hostile"],
+            Self::Big => &["copy"],
         }
     }
 }
@@ -84,12 +94,38 @@ steps:
     needs: [permanent, transient, slow, long]
 "#;
 
+/// An artifact that passes from one step to the next.
+const BIG: &str = r#"
+name: big
+description: Copies a file, and copies the copy.
+steps:
+  first:
+    uses: steps/copy.wasm
+    with: { data: big.bin }
+  second:
+    uses: steps/copy.wasm
+    with: { data: "${{ steps.first.outputs.copy }}" }
+"#;
+
 /// A folder with a pipeline. Gone when this is dropped.
 #[derive(Debug)]
 pub struct Project {
     folder: TempDir,
     example: Example,
+    store: Store,
 }
+
+/// Where the store of a project is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Store {
+    /// In its folder.
+    Folder,
+    /// In a bucket of this machine, as `stack.toml` says.
+    Bucket,
+}
+
+/// The name of what a client of the bucket may only be told in secret.
+const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
 
 impl Project {
     /// A new folder with an example, its steps and its data; the store is empty.
@@ -97,12 +133,48 @@ impl Project {
     /// # Errors
     /// Where the guests or the data are not there.
     pub fn new(example: Example) -> Result<Self> {
+        Self::with(example, Store::Folder)
+    }
+
+    /// The same with its store in a bucket, which containers reach, too, and with the image
+    /// of those.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn in_bucket(example: Example, image: &str) -> Result<Self> {
+        let project = Self::with(example, Store::Bucket)?;
+        let settings = Service::S3.settings().into_iter();
+        let settings: Vec<String> = settings
+            .filter(|(name, _)| name != SECRET)
+            .map(|(name, value)| format!("{name} = {value:?}"))
+            .collect();
+        let stack = format!(
+            "default = \"containers\"\n\
+             [stacks.containers]\n\
+             store = {:?}\n\
+             image = {image:?}\n\
+             settings = {{ {} }}\n\
+             secrets = {{ {SECRET} = \"env:{SECRET}\" }}\n\
+             kubernetes = {{ secret = \"wharf-store\" }}\n",
+            project.store(),
+            settings.join(", ")
+        );
+        fs::write(project.path("stack.toml"), stack)?;
+        Ok(project)
+    }
+
+    fn with(example: Example, store: Store) -> Result<Self> {
         // A short path: sockets have at most 107 bytes for theirs.
         let folder = tempfile::Builder::new().prefix("wharf-").tempdir()?;
-        let project = Self { folder, example };
+        let project = Self {
+            folder,
+            example,
+            store,
+        };
         let examples = source_folder().join("docs/examples");
         match example {
             Example::Ends => fs::write(project.path(example.file()), ENDS)?,
+            Example::Big => fs::write(project.path(example.file()), BIG)?,
             _ => drop(fs::copy(
                 examples.join(example.file()),
                 project.path(example.file()),
@@ -126,7 +198,7 @@ impl Project {
                 let copied = fs::copy(table, project.path("flights.csv"));
                 copied.context("flights.csv is missing: cargo xtask data")?;
             }
-            Example::Ends => {}
+            Example::Year | Example::Ends | Example::Big => {}
         }
         Ok(project)
     }
@@ -149,10 +221,29 @@ impl Project {
         self.folder().join(name)
     }
 
-    /// The store of its runs.
+    /// The store of its runs: a folder or a URL, as tasks are told.
     #[must_use]
-    pub fn store(&self) -> PathBuf {
-        self.path("store")
+    pub fn store(&self) -> String {
+        match self.store {
+            Store::Folder => self.path("store").display().to_string(),
+            Store::Bucket => {
+                // The name of the folder is nobody else's.
+                let name = self.folder().file_name().unwrap_or_default();
+                Service::S3.url(&name.to_string_lossy())
+            }
+        }
+    }
+
+    /// What tasks have to be told in secret.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(String, String)> {
+        match self.store {
+            Store::Folder => vec![],
+            Store::Bucket => {
+                let settings = Service::S3.settings().into_iter();
+                settings.filter(|(name, _)| name == SECRET).collect()
+            }
+        }
     }
 
     /// A folder in it that is new.
@@ -172,7 +263,12 @@ impl Project {
         command
             .current_dir(self.folder())
             .env("WHARF_CACHE", compiled())
-            .env("WHARF_STORE", self.store());
+            .envs(self.secrets());
+        match self.store {
+            Store::Folder => command.env("WHARF_STORE", self.store()),
+            // The stack says it, and its settings.
+            Store::Bucket => command.env_remove("WHARF_STORE"),
+        };
         command
     }
 

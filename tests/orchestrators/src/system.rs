@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use crate::{Installed, Project};
+use crate::{Example, Installed, Project};
 
 /// A run that is asked for.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,20 @@ pub trait System: Sync {
     /// What the inventory calls it.
     fn installed_as(&self) -> &'static str {
         self.target()
+    }
+
+    /// What else has to be installed, as the inventory calls it.
+    fn needs(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// A project whose store its tasks reach: a folder, where they are processes of this
+    /// machine.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    fn project(&self, example: Example) -> Result<Project> {
+        Project::new(example)
     }
 
     /// Compiles the pipeline of a project, and runs it to its end.

@@ -1,13 +1,16 @@
 //! The orchestrators.
 
 mod airflow;
+mod containers;
+mod github_actions;
 mod python;
 
 use crate::System;
+use containers::{Contained, Driver};
 use python::Driven;
 
 /// All of them.
-pub const ALL: [&dyn System; 7] = [
+pub const ALL: [&dyn System; 11] = [
     &airflow::Airflow,
     &Driven {
         target: "dagster",
@@ -54,6 +57,25 @@ pub const ALL: [&dyn System; 7] = [
             ("ZENML_LOGGING_COLORS_DISABLED", "true"),
         ],
         files: &[],
+    },
+    &github_actions::GithubActions,
+    &Contained {
+        target: "kfp",
+        installed_as: "kfp",
+        needs: &["podman"],
+        driver: Driver::Python,
+    },
+    &Contained {
+        target: "kubernetes",
+        installed_as: "podman",
+        needs: &["checkers"],
+        driver: Driver::Python,
+    },
+    &Contained {
+        target: "argo",
+        installed_as: "argo",
+        needs: &["podman"],
+        driver: Driver::Program("argo-controller", &["-test.run", "^TestWharf$"]),
     },
 ];
 

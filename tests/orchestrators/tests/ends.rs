@@ -2,11 +2,11 @@
 
 mod each;
 
+use wharf_orchestrators::Example;
 use wharf_orchestrators::checks::{self, ENDS};
-use wharf_orchestrators::{Example, Project};
 
 each::orchestrator!(|system, installed| {
-    let project = Project::new(Example::Ends)?;
+    let project = system.project(Example::Ends)?;
     for end in &ENDS {
         checks::end(system, installed, &project, end)?;
     }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::Ready;
 use crate::context::Context;
@@ -14,6 +14,10 @@ use crate::{go, npm};
 /// The linter of Argo Workflows: a Go program here that calls theirs.
 const ARGO: &str = "xtask/orchestrators/argo-lint";
 const ARGO_MODULE: &str = "github.com/argoproj/argo-workflows/v4 ";
+
+/// What runs its workflows: a test of theirs here, in the package of its controller.
+const ARGO_CONTROLLER: &str = "xtask/orchestrators/argo-controller/wharf_test.go";
+const ARGO_CONTROLLER_PACKAGE: &str = "workflow/controller";
 
 /// A linter of Tekton's manifests, an npm package with its lock file. Tekton has none.
 const TEKTON: &str = "xtask/orchestrators/tekton-lint";
@@ -54,7 +58,7 @@ impl Module {
     }
 }
 
-/// Builds the linter of Argo Workflows.
+/// Builds the linter and the controller of Argo Workflows.
 pub(super) fn argo(context: &Context) -> Result<Ready> {
     let source = context.source(ARGO);
     let program = context.tools().join("argo-lint");
@@ -69,11 +73,33 @@ pub(super) fn argo(context: &Context) -> Result<Ready> {
         line.trim_start_matches("require ")
             .strip_prefix(ARGO_MODULE)
     });
+    let version = version.context("the linter requires no Argo")?;
+    let controller = argo_controller(context, version)?;
     Ok(Ready {
-        version: version.unwrap_or("?").trim_start_matches('v').to_owned(),
-        programs: [("argo-lint", program)].into(),
+        version: version.trim_start_matches('v').to_owned(),
+        programs: [("argo-lint", program), ("argo-controller", controller)].into(),
         ..Ready::default()
     })
+}
+
+fn argo_controller(context: &Context, version: &str) -> Result<PathBuf> {
+    let source = context.source(ARGO_CONTROLLER);
+    let program = context.tools().join("argo-controller");
+    let module = format!("{}@{version}", ARGO_MODULE.trim_end());
+    let recipe = Recipe::default().text(&module).path(&source)?;
+    let stamp = Stamp::new(stamp_of(&program), recipe);
+    if !stamp.is_current(&program) {
+        context.say("building the controller of Argo Workflows (this takes minutes, once)");
+        let test = go::Test {
+            module: &module,
+            package: ARGO_CONTROLLER_PACKAGE,
+            source: &source,
+        };
+        let folder = context.target().join("orchestrators/argo-controller");
+        test.compile(&folder, &program)?;
+        stamp.keep()?;
+    }
+    Ok(program)
 }
 
 /// Installs the linter of Tekton's manifests.

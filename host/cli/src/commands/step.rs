@@ -56,6 +56,10 @@ fn exec(args: &Exec) -> Result<Ending, Ending> {
     let said = args.of.orchestrator;
     let mut around = Environment::real(|real| orchestrator::detect(real, said, input))?;
     let mut teller = around.teller();
+    // Of an earlier attempt: who kills this one must not find how that one ended.
+    for file in [&args.ending_to, &args.of.results_to].into_iter().flatten() {
+        let _ = std::fs::remove_file(file);
+    }
     let ended = exec_in(args, &around, &mut teller);
     if let Err(ending) = &ended
         && let Some(message) = message_of(ending)

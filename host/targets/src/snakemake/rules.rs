@@ -200,7 +200,7 @@ impl Rules<'_> {
             self.inputs(&step.needs),
             self.folder("results"),
             self.folder("logs"),
-            self.shell("ITEMS", &format!(" --step {name}"), LIST),
+            self.shell("", "ITEMS", &format!(" --step {name}"), LIST),
         )
     }
 
@@ -257,7 +257,7 @@ impl Rules<'_> {
             self.folder("results"),
             self.folder("logs"),
             megabytes(task.memory),
-            self.shell("STEP", &rest, ENDING),
+            self.shell(ANEW, "STEP", &rest, ENDING),
         )
     }
 
@@ -296,18 +296,21 @@ impl Rules<'_> {
         }
     }
 
-    fn shell(&self, command: &str, rest: &str, output: &str) -> String {
+    fn shell(&self, before: &str, command: &str, rest: &str, output: &str) -> String {
         let partition = match self.is_partitioned() {
             true => " --partition {wildcards.partition}",
             false => "",
         };
         format!(
-            "    shell:\n        '{{{command}}} --run-id \"$(cat {{input.run_id}})\"{partition}'\n        \
+            "    shell:\n{before}        '{{{command}}} --run-id \"$(cat {{input.run_id}})\"{partition}'\n        \
              \"{rest}\"\n        \
              \"{output}\"\n"
         )
     }
 }
+
+/// Of a job that is killed, no file says how it ended, and none of an earlier run may seem to.
+const ANEW: &str = "        \"rm -f {output}.part; \"\n";
 
 /// How a step ended is also written where it failed or was stopped, which must not look
 /// as if it had succeeded: Snakemake does not take such files away in all cases.

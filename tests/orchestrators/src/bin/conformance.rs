@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value as Json, json};
 use wharf_orchestrators::checks::{self, ENDS, MONTHS, Same};
-use wharf_orchestrators::{Example, Installed, Inventory, Project, System, systems};
+use wharf_orchestrators::{Example, Installed, Inventory, System, systems};
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 
 /// What came of one orchestrator.
 fn row(system: &dyn System, inventory: &Inventory) -> Json {
-    let installed = match inventory.system(system.installed_as()) {
+    let installed = match inventory.of(system) {
         Ok(installed) => installed,
         Err(reason) => return json!({"system": system.target(), "skipped": format!("{reason:#}")}),
     };
@@ -83,7 +83,7 @@ fn row(system: &dyn System, inventory: &Inventory) -> Json {
 }
 
 fn ends(system: &dyn System, installed: &Installed, failed: &mut Vec<String>) -> Json {
-    let project = match Project::new(Example::Ends) {
+    let project = match system.project(Example::Ends) {
         Ok(project) => project,
         Err(error) => {
             failed.push(format!("ends: {error:#}"));

@@ -55,7 +55,7 @@ impl System for Driven {
 }
 
 /// A request as drivers get it.
-fn asked(project: &Project, folder: &std::path::Path, request: &Request<'_>) -> Json {
+pub(super) fn asked(project: &Project, folder: &std::path::Path, request: &Request<'_>) -> Json {
     let parameters = request.parameters.iter().map(|(name, value)| {
         // What a form gives: JSON, or else a text.
         let value = serde_json::from_str(value).unwrap_or_else(|_| Json::from(*value));

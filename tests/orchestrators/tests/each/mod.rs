@@ -8,7 +8,7 @@ macro_rules! orchestrator {
             use anyhow::Context;
             use wharf_orchestrators::{Installed, Inventory, System, systems};
             let $system: &dyn System = systems::named(name).context("there is no such system")?;
-            let installed = Inventory::read()?.system($system.installed_as());
+            let installed = Inventory::read()?.of($system);
             let installed: Installed = match installed {
                 Ok(installed) => installed,
                 Err(reason) => {
@@ -27,7 +27,11 @@ macro_rules! orchestrator {
             metaflow: "metaflow",
             snakemake: "snakemake",
             cwl: "cwl",
-            zenml: "zenml"
+            zenml: "zenml",
+            github_actions: "github-actions",
+            kfp: "kfp",
+            kubernetes: "kubernetes",
+            argo: "argo"
         );
     };
 }
